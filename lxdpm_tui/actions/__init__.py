@@ -1,0 +1,10 @@
+"""What a person or a client asks for; the only room that both front doors call to change anything."""
+
+from __future__ import annotations
+
+
+def load_all() -> None:
+    """Enter every action in the registry. They are modules of their own, loaded late to keep the start quick."""
+    from lxdpm_tui.actions import hosts, images, instances, profiles
+
+    del hosts, images, instances, profiles

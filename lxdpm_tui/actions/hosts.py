@@ -1,0 +1,37 @@
+"""Actions on hosts: maintenance on and off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lxdpm_tui.actions.registry import ActionError, Param, registry
+from lxdpm_tui.tasks.task import Task
+
+if TYPE_CHECKING:
+    from lxdpm_tui.manager import Manager
+    from lxdpm_tui.tasks.journal import Journal
+
+
+@registry.action(
+    "maintenance",
+    "Take a host out of placement, or back in; what runs there goes on",
+    Param("host", "name of the host", positional=True, required=True, complete="host"),
+    Param("on", "on or off", kind="choice", choices=("on", "off"), positional=True, required=True),
+    subject="host",
+)
+async def maintenance(manager: Manager, *, host: str, on: str) -> Task:
+    if host not in manager.inventory.hosts:
+        raise ActionError(f"there is no host {host!r}", 404)
+
+    async def run(task: Task, journal: Journal) -> None:
+        await manager.store.set_maintenance(host, on == "on")
+        manager.inventory.update_host(host, maintenance=on == "on")
+
+    task = Task(
+        kind="maintenance",
+        description=f"Maintenance {on}",
+        hosts={host: {"status": "running"}},
+        owner=manager.caller,
+        may_cancel=False,
+    )
+    return await manager.tasks.start(task, run)

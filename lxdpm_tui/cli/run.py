@@ -1,0 +1,174 @@
+"""Carrying out a parsed command line: console, serve, actions, planner."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lxdpm_tui.config import ConfigError, HostConfig, Paths, load_hosts, local_sockets
+
+if TYPE_CHECKING:
+    from lxdpm_tui.manager import Manager
+
+
+class Failure(Exception):
+    """A command that did not work. code: the exit code."""
+
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def tell(text: str) -> None:
+    print(text, flush=True)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """The exit code of the command."""
+    levels = (logging.WARNING, logging.INFO, logging.DEBUG)
+    level = levels[min(arguments.verbose + (arguments.serve and not arguments.command), 2)]
+    logging.basicConfig(level=level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("asyncssh").setLevel(logging.WARNING)
+    try:
+        return _dispatch(arguments)
+    except (ConfigError, Failure) as error:
+        say(str(error))
+        return error.code if isinstance(error, Failure) else 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    command = arguments.command
+    if not arguments.serve and (arguments.listen or arguments.socket):
+        raise Failure("--listen and --socket go with --serve", 2)
+    if command and arguments.serve:
+        raise Failure("--serve takes no command", 2)
+    if command == "host":
+        from lxdpm_tui.cli import hosts
+
+        return hosts.run(arguments)
+    if command == "trust":
+        raise Failure("there is no HTTPS listener yet: the gateway serves a unix socket, trusted by its mode", 1)
+    if command == "planner":
+        from lxdpm_tui.cli import actions
+
+        return asyncio.run(actions.planner(arguments))
+    if command:
+        from lxdpm_tui.cli import actions
+
+        return asyncio.run(actions.action(arguments))
+    if arguments.serve:
+        return asyncio.run(_serve(arguments))
+    return _console(arguments)
+
+
+# -- where the hosts come from
+
+
+def paths_of(arguments: argparse.Namespace) -> Paths:
+    return Paths.default(arguments.hosts, arguments.state)
+
+
+def listed_hosts(arguments: argparse.Namespace) -> tuple[list[HostConfig], str]:
+    """The hosts of the file, else the sockets of this machine, and where they come from. [] when there is neither.
+
+    Raises ConfigError; Failure when a file was named that is not there.
+    """
+    paths = paths_of(arguments)
+    if paths.hosts_file.exists():
+        return load_hosts(paths.hosts_file), str(paths.hosts_file)
+    if arguments.hosts is not None:
+        raise Failure(f"{paths.hosts_file}: there is no such file", 2)
+    return local_sockets(), "sockets on this machine"
+
+
+@contextlib.asynccontextmanager
+async def open_manager(arguments: argparse.Namespace, demo: bool = False) -> AsyncIterator[Manager]:
+    """The manager that the command line asks for. demo: fall back on the demo fleet when there are no hosts.
+
+    Raises Failure when another manager has the state directory, or there are no hosts.
+    """
+    from lxdpm_tui.manager import AlreadyRunning, Manager
+    from lxdpm_tui.store import StoreError
+
+    async with contextlib.AsyncExitStack() as stack:
+        hosts: list[HostConfig] = []
+        paths = paths_of(arguments)
+        count = arguments.demo
+        if count is None:
+            hosts, _ = listed_hosts(arguments)
+            if not hosts and demo:
+                from lxdpm_tui.cli import DEMO_HOSTS
+
+                count = DEMO_HOSTS
+        if count is not None:
+            from lxdpm_tui.demo.fleet import DemoFleet
+
+            fleet = await stack.enter_async_context(DemoFleet(count=count))
+            hosts = fleet.hosts
+            if arguments.state is None:
+                state = stack.enter_context(tempfile.TemporaryDirectory(prefix="lxdpm-demo-"))
+                paths = Paths(paths.hosts_file, Path(state))
+        if not hosts:
+            raise Failure(
+                f"there are no hosts: {paths.hosts_file} is not there or empty, and no LXD or Incus socket was found on"
+                " this machine. Add one with `lxdpm-tui host add NAME ADDRESS`, or try `lxdpm-tui --demo`"
+            )
+        try:
+            manager = await stack.enter_async_context(Manager.open(paths, hosts))
+        except (AlreadyRunning, StoreError) as error:
+            raise Failure(str(error)) from error
+        yield manager
+
+
+# -- console and gateway
+
+
+def _console(arguments: argparse.Namespace) -> int:
+    label = ""
+    if arguments.demo is not None:
+        label = "DEMO"
+    else:
+        hosts, _ = listed_hosts(arguments)
+        label = "" if hosts else "DEMO"
+    if not sys.stdout.isatty():
+        raise Failure("the console needs a terminal; --serve is headless, and each action is a subcommand", 2)
+    from lxdpm_tui.console.app import Console
+
+    app = Console(open_manager=lambda: open_manager(arguments, demo=True), label=label, before_open=("lxdpm_tui.manager",))
+    return app.run() or app.return_code or 0
+
+
+async def _serve(arguments: argparse.Namespace) -> int:
+    if arguments.listen:
+        raise Failure("--listen: there is no HTTPS listener yet; leave it out to serve the unix socket", 2)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    from lxdpm_tui.gateway.server import Gateway
+
+    async with open_manager(arguments) as manager:
+        socket = (arguments.socket or manager.paths.socket).absolute()
+        try:
+            async with Gateway.serve(manager, socket):
+                tell(f"ready unix:{socket}")
+                await stop.wait()
+        except OSError as error:
+            raise Failure(f"{socket}: {error.strerror or error}") from error
+    return 0

@@ -1,0 +1,264 @@
+"""From a daemon's JSON to the inventory's records: only the named fields are decoded, the rest stays raw bytes."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from lxdpm_tui.fleet.inventory import Image, Instance, Key, Profile
+from lxdpm_tui.fleet.units import parse_size
+
+Devices = dict[str, dict[str, Any]]
+
+VM_DEFAULT_MEMORY = 1024**3
+"""LXD and Incus give a virtual machine 1 GiB when limits.memory is not set."""
+
+
+class InstanceWire(msgspec.Struct):
+    name: str
+    project: str = "default"
+    type: str = "container"
+    status: str = ""
+    description: str = ""
+    architecture: str = ""
+    ephemeral: bool = False
+    created_at: str = ""
+    last_used_at: str = ""
+    profiles: list[str] | None = None
+    expanded_config: dict[str, Any] | None = None
+    expanded_devices: Devices | None = None
+    config: dict[str, Any] | None = None
+    snapshots: list[msgspec.Raw] | None = None
+    state: msgspec.Raw | None = None
+
+
+class AliasWire(msgspec.Struct):
+    name: str
+
+
+class ImageWire(msgspec.Struct):
+    fingerprint: str
+    aliases: list[AliasWire] | None = None
+    properties: dict[str, Any] | None = None
+    architecture: str = ""
+    type: str = "container"
+    size: int = 0
+    public: bool = False
+    cached: bool = False
+    auto_update: bool = False
+    uploaded_at: str = ""
+    project: str = ""
+
+
+class ProfileWire(msgspec.Struct):
+    name: str
+    description: str = ""
+    config: dict[str, Any] | None = None
+    devices: Devices | None = None
+    used_by: list[str] | None = None
+    project: str = ""
+
+
+class AddressWire(msgspec.Struct):
+    address: str = ""
+    family: str = ""
+    scope: str = ""
+
+
+class NicStateWire(msgspec.Struct):
+    addresses: list[AddressWire] | None = None
+
+
+class MemoryStateWire(msgspec.Struct):
+    usage: int = 0
+
+
+class StateWire(msgspec.Struct):
+    status: str = ""
+    network: dict[str, NicStateWire] | None = None
+    memory: MemoryStateWire | None = None
+
+
+class LifecycleWire(msgspec.Struct):
+    action: str = ""
+    source: str = ""
+    context: dict[str, Any] | None = None
+
+
+class EventWire(msgspec.Struct):
+    """The envelope of /1.0/events; metadata is decoded by whoever wants it."""
+
+    type: str
+    timestamp: str = ""
+    metadata: msgspec.Raw = msgspec.Raw(b"null")
+    location: str = ""
+    project: str = ""
+
+
+_instance = msgspec.json.Decoder(InstanceWire)
+_image = msgspec.json.Decoder(ImageWire)
+_profile = msgspec.json.Decoder(ProfileWire)
+_state = msgspec.json.Decoder(StateWire)
+_event = msgspec.json.Decoder(EventWire)
+_lifecycle = msgspec.json.Decoder(LifecycleWire)
+
+
+class _Envelope(msgspec.Struct):
+    metadata: list[msgspec.Raw] | None = None
+
+
+class _One(msgspec.Struct):
+    metadata: msgspec.Raw
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_one = msgspec.json.Decoder(_One)
+
+
+def rows_of(body: bytes) -> list[msgspec.Raw]:
+    """The raw objects of a list answer; null counts as an empty list (Incus answers so)."""
+    return _envelope.decode(body).metadata or []
+
+
+def row_of(body: bytes) -> msgspec.Raw:
+    """The raw `metadata` of an answer about one object."""
+    return _one.decode(body).metadata
+
+
+def event(message: bytes) -> EventWire:
+    return _event.decode(message)
+
+
+def lifecycle(metadata: msgspec.Raw) -> LifecycleWire:
+    return _lifecycle.decode(metadata)
+
+
+def instance(host: str, raw: msgspec.Raw | bytes, memory_total: int = 0) -> Instance:
+    """memory_total: of the host, for limits given as a percentage."""
+    wire = _instance.decode(raw)
+    config = wire.expanded_config or wire.config or {}
+    devices = wire.expanded_devices or {}
+    try:
+        limit = parse_size(str(config.get("limits.memory", "")), memory_total)
+    except ValueError:
+        limit = 0
+    if limit == 0 and wire.type == "virtual-machine":
+        limit = VM_DEFAULT_MEMORY
+    root = next((d for d in devices.values() if d.get("type") == "disk" and d.get("path") == "/"), {})
+    row = Instance(
+        host=host,
+        project=wire.project or "default",
+        name=wire.name,
+        type=wire.type,
+        status=wire.status,
+        description=wire.description,
+        architecture=wire.architecture,
+        ephemeral=wire.ephemeral,
+        created_at=wire.created_at,
+        last_used_at=wire.last_used_at,
+        profiles=tuple(wire.profiles or ()),
+        image=str(config.get("image.description", "")),
+        base_image=str(config.get("volatile.base_image", "")),
+        memory_limit=limit,
+        root_pool=str(root.get("pool", "")),
+        networks=tuple(sorted(_nets(devices))),
+        snapshots=-1 if wire.snapshots is None else len(wire.snapshots),
+        seen=time.time(),
+        raw=bytes(raw),
+    )
+    if wire.state is not None:
+        state = _state.decode(wire.state)
+        row.addresses = addresses_of(state)
+        if state.memory is not None and wire.status == "Running":
+            row.memory = state.memory.usage
+    return row
+
+
+def image(host: str, raw: msgspec.Raw | bytes, project: str) -> Image:
+    wire = _image.decode(raw)
+    return Image(
+        host=host,
+        project=wire.project or project,
+        fingerprint=wire.fingerprint,
+        aliases=tuple(sorted(a.name for a in wire.aliases or ())),
+        description=str((wire.properties or {}).get("description", "")),
+        architecture=wire.architecture,
+        type=wire.type,
+        size=wire.size,
+        public=wire.public,
+        cached=wire.cached,
+        auto_update=wire.auto_update,
+        uploaded_at=wire.uploaded_at,
+        seen=time.time(),
+        raw=bytes(raw),
+    )
+
+
+def profile(host: str, raw: msgspec.Raw | bytes, project: str) -> Profile:
+    wire = _profile.decode(raw)
+    return Profile(
+        host=host,
+        project=wire.project or project,
+        name=wire.name,
+        description=wire.description,
+        config={k: str(v) for k, v in (wire.config or {}).items()},
+        devices={name: {k: str(v) for k, v in d.items()} for name, d in (wire.devices or {}).items()},
+        used_by=len(wire.used_by or ()),
+        seen=time.time(),
+        raw=bytes(raw),
+    )
+
+
+def state(raw: msgspec.Raw | bytes) -> StateWire:
+    return _state.decode(raw)
+
+
+def addresses_of(wire: StateWire) -> tuple[str, ...]:
+    """Global addresses, IPv4 first, loopback left out."""
+    found = [
+        a
+        for nic, state in (wire.network or {}).items()
+        if nic != "lo"
+        for a in state.addresses or ()
+        if a.scope == "global"
+    ]
+    return tuple(a.address for a in sorted(found, key=lambda a: a.family != "inet"))
+
+
+def _nets(devices: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    for device in devices.values():
+        if device.get("type") == "nic" and (name := device.get("network") or device.get("parent")):
+            yield str(name)
+
+
+_SAMPLE = re.compile(
+    r"^(?:lxd|incus)_(memory_MemTotal_bytes|memory_MemAvailable_bytes|cpu_seconds_total)\{([^}]*)\} (\S+)", re.M
+)
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def figures(host: str, text: str) -> dict[Key, tuple[int, float]]:
+    """Per instance (memory used in bytes, CPU seconds since its start) out of one /1.0/metrics answer.
+
+    Memory is total less available, as the instance itself would see it; idle CPU time does not count.
+    """
+    total: dict[Key, float] = {}
+    free: dict[Key, float] = {}
+    cpu: dict[Key, float] = {}
+    for metric, labels, value in _SAMPLE.findall(text):
+        label = dict(_LABEL.findall(labels))
+        if "name" not in label:
+            continue
+        key = Key(host, label.get("project", "default"), label["name"])
+        number = float(value)
+        if metric == "memory_MemTotal_bytes":
+            total[key] = number
+        elif metric == "memory_MemAvailable_bytes":
+            free[key] = number
+        elif label.get("mode") != "idle":
+            cpu[key] = cpu.get(key, 0.0) + number
+    return {key: (int(size - free.get(key, size)), cpu.get(key, 0.0)) for key, size in total.items()}

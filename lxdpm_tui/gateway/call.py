@@ -1,0 +1,84 @@
+"""One request as the routes see it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from aiohttp import web
+from multidict import MultiMapping
+
+from lxdpm_tui.actions.registry import ActionError
+
+if TYPE_CHECKING:
+    from lxdpm_tui.gateway.server import Gateway
+    from lxdpm_tui.manager import Manager
+
+BODY_LIMIT = 8 << 20  # bytes of a JSON body; files and images are streamed and have none
+
+
+@dataclass(slots=True)
+class Call:
+    """A routed request.
+
+    path: the collapsed path, percent-encoded.  vars: the pattern's names, decoded.  collection: "instances",
+    "containers" or "virtual-machines", as the client called it.
+    """
+
+    gateway: Gateway
+    request: web.BaseRequest
+    path: str
+    vars: Mapping[str, str]
+    query: MultiMapping[str]
+    caller: str
+    collection: str = "instances"
+
+    @property
+    def manager(self) -> Manager:
+        return self.gateway.manager
+
+    @property
+    def project(self) -> str:
+        return self.query.get("project") or "default"
+
+    @property
+    def all_projects(self) -> bool:
+        return self.query.get("all-projects", "").lower() in ("true", "1")
+
+    @property
+    def recursion(self) -> int:
+        """0, 1 or 2; what is no number counts as 0 and more than 2 as 2, as LXD does."""
+        text = self.query.get("recursion", "0").partition(";")[0]
+        return min(int(text), 2) if text.isdigit() else 0
+
+    @property
+    def target(self) -> str | None:
+        """The member that ?target= names. Raises ActionError 404 for an unknown one."""
+        name = self.query.get("target") or None
+        if name is not None and name not in self.manager.inventory.hosts:
+            raise ActionError("Cluster member not found", 404)
+        return name
+
+    async def json(self) -> dict[str, Any]:
+        """The body as an object. Raises ActionError 400 in LXD's manner, 413 when it is too large."""
+        body = bytearray()
+        async for chunk in self.request.content.iter_any():
+            body += chunk
+            if len(body) > BODY_LIMIT:
+                raise ActionError("Request body too large", 413)
+        if not body:
+            raise ActionError("EOF")
+        try:
+            found = msgspec.json.decode(bytes(body))
+        except msgspec.DecodeError as error:
+            raise ActionError(f"Invalid JSON: {error}") from error
+        if not isinstance(found, dict):
+            raise ActionError("The body must be a JSON object")
+        return found
+
+    @property
+    def sends_json(self) -> bool:
+        kind = self.request.content_type
+        return kind not in ("application/octet-stream", "multipart/form-data")

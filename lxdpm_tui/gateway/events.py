@@ -1,0 +1,130 @@
+"""The hosts' event streams merged into one, for any number of clients.
+
+`lxc` and `incus` follow every write by events, so an event that does not come is a client that hangs: events are passed
+on in arrival order, with the owner in `location`, and final ones of operations that a host lost are made up here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from aiohttp import web
+
+from lxdpm_tui.fleet import decode
+from lxdpm_tui.gateway.operations import Operation, Operations
+
+if TYPE_CHECKING:
+    from lxdpm_tui.manager import Manager
+
+log = logging.getLogger(__name__)
+
+TYPES = frozenset({"operation", "lifecycle", "logging", "network-acl", "ovn"})
+QUEUE = 4096  # events a client may lag behind before it is dropped
+KEEP_ALIVE = 10.0  # seconds between pings to a client, as LXD does
+
+_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Subscriber:
+    """One client. projects None: all of them."""
+
+    def __init__(self, types: frozenset[str], project: str | None) -> None:
+        self.types = types
+        self.project = project
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
+        self.ended = False
+
+    def wants(self, kind: str, project: str) -> bool:
+        return kind in self.types and (self.project is None or project in ("", self.project))
+
+    def put(self, message: bytes) -> None:
+        if self.ended:
+            return
+        if self.queue.full():
+            log.warning("an event client is %d events behind and is dropped", QUEUE)
+            self.end()
+        else:
+            self.queue.put_nowait(message)
+
+    def end(self) -> None:
+        """Nothing more for it: what waits is thrown away."""
+        self.ended = True
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(None)
+
+
+class Hub:
+    """Merges, marks and hands out events; keeps the table of operations true on the way."""
+
+    def __init__(self, manager: Manager) -> None:
+        self.operations = Operations(manager, self._announce)
+        self._clients: set[Subscriber] = set()
+        self._undo = manager.fleet.subscribe_events(self._from_host)
+
+    def close(self) -> None:
+        self._undo()
+        self.operations.close()
+        for client in self._clients:
+            client.end()
+
+    def _from_host(self, host: str, message: bytes, event: decode.EventWire) -> None:
+        if event.type == "operation":
+            self.operations.seen(host, event.metadata)
+        if not any(client.wants(event.type, event.project) for client in self._clients):
+            return
+        shown = _raw.decode(message)
+        location = msgspec.Raw(msgspec.json.encode(host))
+        shown["location"] = location
+        if event.type == "operation":
+            metadata = _raw.decode(event.metadata)
+            metadata["location"] = location
+            shown["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+        self._send(event.type, event.project, msgspec.json.encode(shown))
+
+    def _announce(self, operation: Operation) -> None:
+        if self._clients:
+            event = {
+                "type": "operation",
+                "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+                "metadata": operation.shown,
+                "location": operation.host,
+                "project": operation.project,
+            }
+            self._send("operation", operation.project, msgspec.json.encode(event))
+
+    def _send(self, kind: str, project: str, message: bytes) -> None:
+        for client in self._clients:
+            if client.wants(kind, project):
+                client.put(message)
+
+    async def serve(self, request: web.BaseRequest, types: frozenset[str], project: str | None) -> web.StreamResponse:
+        """A client's websocket until it leaves, lags too far behind, or the gateway stops."""
+        socket = web.WebSocketResponse(heartbeat=KEEP_ALIVE, compress=False, max_msg_size=1 << 16)
+        client = Subscriber(types, project)
+        self._clients.add(client)  # before the answer: what happens from now on is told
+        try:
+            await socket.prepare(request)
+            reading = asyncio.create_task(_drain(socket, client))
+            try:
+                while (message := await client.queue.get()) is not None:
+                    await socket.send_str(message.decode())
+            except ConnectionError:
+                pass  # the client left in the middle of a message
+            finally:
+                reading.cancel()
+            await socket.close()
+        finally:
+            self._clients.discard(client)
+        return socket
+
+
+async def _drain(socket: web.WebSocketResponse, client: Subscriber) -> None:
+    """Read what the client sends (pings, its close) until it leaves."""
+    async for _ in socket:
+        pass
+    client.end()

@@ -1,0 +1,62 @@
+"""Which API extensions are advertised: what all hosts have, less what changes meaning or is not served, plus our own.
+
+Clients decide by this list what to ask and how; it is stable while hosts come and go, since a host that is down counts
+with what it last said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lxdpm_tui.fleet.inventory import HostRecord
+
+# Turn synchronous endpoints into asynchronous ones, which older clients take for done.
+FLIPPING = frozenset({"storage_and_profile_operations", "storage_and_network_operations", "project_delete_operation"})
+
+# Not served here.
+_UNSERVED = frozenset(
+    {
+        "entities_with_entitlements",
+        "candid_authentication",
+        "candid_config",
+        "candid_config_key",
+        "rbac",
+        "replicators",
+        "project_replica_mode",
+        "clustering_control_plane",
+        "clustering_update_cert",
+        "durable_operations",
+        "network_integrations",
+        "instances_placement_scriptlet",
+        "cluster_internal_copy",
+        "clustering_evacuation",
+        "clustering_evacuation_mode",
+        "clustering_groups",
+        "instance_pool_move",
+        "instance_project_move",
+    }
+)
+_UNSERVED_PREFIXES = ("access_management", "auth_", "oidc", "macaroon", "cluster_links", "authorization_", "candid")
+
+# Served here whatever the hosts can do.
+OWN = (
+    "instances",
+    "clustering",
+    "event_location",
+    "operation_wait",
+    "api_filtering",
+    "event_lifecycle",
+    "fleet_planner",
+)
+
+
+def advertised(records: Iterable[HostRecord]) -> list[str]:
+    """In a stable order. Hosts that never answered do not count."""
+    known = [record.extensions for record in records if record.extensions]
+    common = frozenset.intersection(*known) if known else frozenset()
+    kept = {
+        name
+        for name in common
+        if name not in FLIPPING and name not in _UNSERVED and not name.startswith(_UNSERVED_PREFIXES)
+    }
+    return [*sorted(kept), *(name for name in OWN if name not in kept)]

@@ -1,0 +1,199 @@
+"""Operations of all hosts and of the manager itself, by id.
+
+Hosts forget an operation 5 s after its end, and at once when their daemon restarts; here the final state is kept for
+KEEP seconds. The table is filled from the 202 answers that pass, from the hosts' events, and on a miss by asking all
+hosts. An operation that its host has lost ends here as a Failure, so that nobody waits for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lxdpm_tui.fleet import decode
+from lxdpm_tui.fleet.inventory import ChangeSet
+from lxdpm_tui.hosts.host import Host
+from lxdpm_tui.hosts.transport import ApiError, HostError
+from lxdpm_tui.tasks.task import Task
+
+if TYPE_CHECKING:
+    from lxdpm_tui.manager import Manager
+
+KEEP = 300.0  # seconds after the last change
+LOOK_UP = 3.0  # seconds that hosts have to say whether an operation is theirs
+MISS = 2.0  # seconds that "nobody knows it" holds
+
+Raw = dict[str, msgspec.Raw]
+_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """What is known of one operation. host "": the manager's own. shown: LXD's object, location set."""
+
+    id: str
+    host: str
+    project: str
+    shown: Raw
+    code: int
+    updated: float = field(default_factory=time.monotonic)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def final(self) -> bool:
+        return self.code >= 200
+
+    @property
+    def error(self) -> str:
+        return str(msgspec.json.decode(self.shown.get("err", msgspec.Raw(b'""'))))
+
+
+Announce = Callable[[Operation], None]
+
+
+class Operations:
+    """The table. announce: called with each operation of ours, or that a host lost, whenever it changes."""
+
+    def __init__(self, manager: Manager, announce: Announce) -> None:
+        self._manager = manager
+        self._announce = announce
+        self._table: dict[str, Operation] = {}
+        self._misses: dict[str, float] = {}
+        self._connected: dict[str, bool] = {}
+        self._checks: set[asyncio.Task[None]] = set()
+        self._undo = [
+            manager.tasks.subscribe(self._task_changed),
+            manager.inventory.subscribe(self._host_changed),
+        ]
+
+    def close(self) -> None:
+        for undo in self._undo:
+            undo()
+        for check in self._checks:
+            check.cancel()
+
+    # -- what fills it
+
+    def seen(self, host: str, raw: msgspec.Raw | bytes) -> Operation:
+        """An operation object of a host, out of a 202 answer or an event. The table has it when this returns."""
+        shown = _raw.decode(raw)
+        shown["location"] = msgspec.Raw(msgspec.json.encode(host))
+        id = str(msgspec.json.decode(shown["id"]))
+        code = int(msgspec.json.decode(shown.get("status_code", msgspec.Raw(b"103"))))
+        return self._put(id, host, _project_of(shown), shown, code)
+
+    def _put(self, id: str, host: str, project: str, shown: Raw, code: int) -> Operation:
+        known = self._table.get(id)
+        if known is None:
+            self._forget_old()
+            known = self._table[id] = Operation(id, host, project, shown, code)
+        elif known.final:
+            return known  # a late event never brings a finished one back
+        else:
+            known.shown, known.code, known.updated = shown, code, time.monotonic()
+        if known.final:
+            known.ended.set()
+        self._misses.pop(id, None)
+        return known
+
+    def _forget_old(self) -> None:
+        limit = time.monotonic() - KEEP
+        for id in [id for id, known in self._table.items() if known.final and known.updated < limit]:
+            del self._table[id]
+
+    def _task_changed(self, task: Task) -> None:
+        self._announce(self.of_task(task))
+
+    def of_task(self, task: Task) -> Operation:
+        """The manager's own task as an operation."""
+        raw = msgspec.json.encode(task.to_operation())
+        return self._put(task.id, "", task.project, _raw.decode(raw), int(task.status))
+
+    # -- hosts that come back without their operations
+
+    def _host_changed(self, change: ChangeSet) -> None:
+        if change.kind != "hosts":
+            return
+        record = self._manager.inventory.hosts.get(change.host)
+        connected = bool(record and record.event_stream)
+        before = self._connected.get(change.host, False)
+        self._connected[change.host] = connected
+        if connected and not before and any(o.host == change.host and not o.final for o in self._table.values()):
+            check = asyncio.create_task(self._check(change.host))
+            self._checks.add(check)
+            check.add_done_callback(self._checks.discard)
+
+    async def _check(self, host: str) -> None:
+        """After a reconnect: events were missed, so every open operation of that host is asked for."""
+        daemon = self._manager.fleet.hosts[host]
+        for known in [o for o in self._table.values() if o.host == host and not o.final]:
+            try:
+                reply = await daemon.request("GET", f"/1.0/operations/{known.id}")
+            except ApiError as error:
+                if error.code == 404:
+                    self._lost(known)
+            except HostError:
+                return  # gone again: the next reconnect checks
+            else:
+                self._announce(self.seen(host, decode.row_of(reply.body)))
+
+    def _lost(self, known: Operation) -> None:
+        shown = {
+            **known.shown,
+            "status": msgspec.Raw(b'"Failure"'),
+            "status_code": msgspec.Raw(b"400"),
+            "may_cancel": msgspec.Raw(b"false"),
+            "err": msgspec.Raw(msgspec.json.encode(f"host {known.host} lost the operation")),
+        }
+        self._put(known.id, known.host, known.project, shown, 400)
+        self._announce(known)
+
+    # -- asking
+
+    async def find(self, id: str) -> Operation | None:
+        """The operation of that id; None when all hosts that answer say they do not know it."""
+        known = self._table.get(id)
+        if known is not None:
+            return known
+        task = self._manager.tasks.tasks.get(id)
+        if task is not None:
+            return self.of_task(task)
+        missed = self._misses.get(id)
+        if missed is not None and time.monotonic() - missed < MISS:
+            return None
+
+        async def ask(host: Host) -> bytes:
+            return (await host.request("GET", f"/1.0/operations/{id}")).body
+
+        answers = await self._manager.fleet.fan_out(ask, budget=LOOK_UP)
+        for host, answer in answers.items():
+            if isinstance(answer, bytes):
+                return self.seen(host, decode.row_of(answer))
+        if len(self._misses) > 1000:
+            self._misses.clear()
+        self._misses[id] = time.monotonic()
+        return None
+
+    def own_tasks(self) -> list[Operation]:
+        return [self.of_task(task) for task in self._manager.tasks.tasks.values()]
+
+    def cancel_task(self, id: str) -> bool | None:
+        """Cancel a task of ours; None when it is none, False when it cannot be cancelled."""
+        task = self._manager.tasks.tasks.get(id)
+        return None if task is None else task.cancel()
+
+
+def _project_of(shown: Raw) -> str:
+    """The project that the resources' URLs name; operations carry it nowhere else."""
+    resources: dict[str, Any] = msgspec.json.decode(shown.get("resources", msgspec.Raw(b"null"))) or {}
+    for urls in resources.values():
+        for url in urls or ():
+            _, mark, query = str(url).partition("project=")
+            if mark:
+                return query.partition("&")[0]
+    return "default"

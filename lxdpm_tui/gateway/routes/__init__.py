@@ -1,0 +1,17 @@
+"""The routes, a module a resource; `table` is all of them."""
+
+from __future__ import annotations
+
+from lxdpm_tui.gateway.routes import fleet, images, instances, operations, profiles, server
+from lxdpm_tui.gateway.routing import Route
+
+
+def table() -> list[Route]:
+    return [
+        *server.ROUTES,
+        *instances.ROUTES,
+        *images.ROUTES,
+        *profiles.ROUTES,
+        *operations.ROUTES,
+        *fleet.ROUTES,
+    ]

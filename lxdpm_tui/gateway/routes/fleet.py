@@ -1,0 +1,68 @@
+"""/1.0/fleet: what LXD's own API has no word for. The command line of a second process comes in here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiohttp import web
+
+from lxdpm_tui import __version__
+from lxdpm_tui.actions.registry import ActionError, registry
+from lxdpm_tui.gateway import answers
+from lxdpm_tui.gateway.call import Call
+from lxdpm_tui.gateway.routing import Route
+
+
+async def about(call: Call) -> web.StreamResponse:
+    """The manager itself: version, strategy, and how its hosts are."""
+    hosts = [
+        {
+            "name": r.name,
+            "address": r.address,
+            "status": r.shown_status,
+            "reason": r.reason,
+            "since": r.since,
+            "kind": r.kind,
+            "version": r.version,
+            "instances": r.instances,
+        }
+        for r in call.manager.inventory.hosts.values()
+    ]
+    strategy = str(call.manager.scheduler.strategy)
+    return answers.sync({"version": __version__, "strategy": strategy, "hosts": hosts})
+
+
+async def actions(call: Call) -> web.StreamResponse:
+    """name -> help of every action."""
+    return answers.sync({action.name: action.help for action in registry.actions.values()})
+
+
+async def run(call: Call) -> web.StreamResponse:
+    """Start an action; the body is its arguments. The answer is an operation."""
+    arguments: dict[str, Any] = await call.json()
+    task = await call.manager.run(call.vars["action"], **arguments)
+    operation = call.gateway.hub.operations.of_task(task)
+    return answers.operation({**operation.shown, "id": task.id})
+
+
+async def plan(call: Call) -> web.StreamResponse:
+    """Where a launch with these arguments would go and why."""
+    arguments: dict[str, Any] = await call.json()
+    try:
+        return answers.sync(call.manager.plan(**arguments))
+    except ValueError as error:
+        raise ActionError(str(error)) from error
+
+
+async def tasks(call: Call) -> web.StreamResponse:
+    """Tasks with their decisions and results, also those of earlier runs, the newest first."""
+    return answers.sync([task.to_operation() for task in await call.manager.tasks.history(200)])
+
+
+ROUTES = [
+    Route("GET", "/1.0/fleet", about),
+    Route("GET", "/1.0/fleet/actions", actions),
+    Route("POST", "/1.0/fleet/actions/{action}", run),
+    Route("POST", "/1.0/fleet/plan", plan),
+    Route("GET", "/1.0/fleet/tasks", tasks),
+]

@@ -1,0 +1,208 @@
+"""/, /1.0, the cluster view that clients see the hosts by, what clients ask on their way, and the planner."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections import Counter
+from typing import Any
+from urllib.parse import quote
+
+from aiohttp import web
+
+from lxdpm_tui.actions.registry import ActionError
+from lxdpm_tui.fleet.inventory import HostRecord
+from lxdpm_tui.gateway import answers, proxy
+from lxdpm_tui.gateway.call import Call
+from lxdpm_tui.gateway.extensions import advertised
+from lxdpm_tui.gateway.gather import gather
+from lxdpm_tui.gateway.routing import Route
+from lxdpm_tui.hosts.host import Host
+from lxdpm_tui.scheduler.model import Strategy
+
+API_VERSION = "5.0.2"
+"""What the answers are shaped like; clients read it to know what they can expect."""
+
+
+async def root(call: Call) -> web.StreamResponse:
+    return answers.sync(["/1.0"])
+
+
+async def server(call: Call) -> web.StreamResponse:
+    """One LXD cluster made of all hosts. ?target= shows that host's own answer."""
+    target = call.target
+    shown = _server(call)
+    if target:
+        proxy.must_answer(call, target)
+        own = await call.manager.fleet.hosts[target].get("/1.0")
+        kept = {"certificate", "certificate_fingerprint", "addresses", "server_clustered"}
+        environment = {**own["environment"], **{k: v for k, v in shown["environment"].items() if k in kept}}
+        shown = {**shown, "environment": {**environment, "server_name": target}, "config": _strings(own.get("config"))}
+    return answers.sync(shown, etag=shown["config"])
+
+
+def _strings(config: dict[str, Any] | None) -> dict[str, str]:
+    """Only text: a client of Incus dies of anything else."""
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in (config or {}).items()}
+
+
+def _server(call: Call) -> dict[str, Any]:
+    records = list(call.manager.inventory.hosts.values())
+    architectures = list(dict.fromkeys(name for record in records for name in record.architectures))
+    return {
+        "config": {},
+        "api_extensions": advertised(records),
+        "api_status": "stable",
+        "api_version": "1.0",
+        "auth": "trusted",
+        "public": False,
+        "auth_methods": ["tls"],
+        "auth_user_name": call.caller,
+        "auth_user_method": "unix",
+        "environment": {
+            "addresses": [],
+            "architectures": architectures,
+            "certificate": "",
+            "certificate_fingerprint": "",
+            "driver": _most(records, lambda r: "lxc") or "lxc",
+            "driver_version": "",
+            "firewall": "",
+            "kernel": platform.system(),
+            "kernel_architecture": architectures[0] if architectures else platform.machine(),
+            "kernel_features": {},
+            "kernel_version": platform.release(),
+            "lxc_features": {},
+            "os_name": "",
+            "os_version": "",
+            "project": call.project,
+            "server": "lxd",
+            "server_clustered": True,
+            "server_event_mode": "full-mesh",
+            "server_name": "fleet",
+            "server_pid": 0,
+            "server_version": API_VERSION,
+            "storage": _most(records, lambda r: next((pool.driver for pool in r.pools.values()), "")),
+            "storage_version": "",
+            "storage_supported_drivers": _drivers(records),
+        },
+    }
+
+
+def _most(records: list[HostRecord], value: Any) -> str:
+    found = Counter(text for record in records if (text := value(record)))
+    return found.most_common(1)[0][0] if found else ""
+
+
+def _drivers(records: list[HostRecord]) -> list[dict[str, Any]]:
+    names = sorted({pool.driver for record in records for pool in record.pools.values()})
+    return [{"Name": name, "Version": "1", "Remote": False} for name in names]
+
+
+# -- the hosts, seen as a cluster
+
+
+async def cluster(call: Call) -> web.StreamResponse:
+    shown = {"server_name": "fleet", "enabled": True, "member_config": []}
+    return answers.sync(shown, etag=shown)
+
+
+def _member(record: HostRecord) -> dict[str, Any]:
+    if not record.usable:
+        age = f"last seen {time.time() - record.reached:.0f} s ago" if record.reached else "never seen"
+        status, message = "Offline", f"{record.status}: {record.reason or 'connecting'} ({age})"
+    elif record.maintenance:
+        status, message = "Evacuated", "Unavailable due to maintenance"
+    else:
+        status, message = "Online", record.reason or "Fully operational"
+    return {
+        "server_name": record.name,
+        "url": record.address,
+        "database": False,
+        "status": status,
+        "message": message,
+        "architecture": record.architectures[0] if record.architectures else "",
+        "failure_domain": "default",
+        "description": f"{record.kind} {record.version}".strip(),
+        "config": {f"user.label.{key}": value for key, value in record.labels.items()},
+        "roles": [],
+        "groups": ["default", *record.labels],
+    }
+
+
+async def members(call: Call) -> web.StreamResponse:
+    records = call.manager.inventory.hosts.values()
+    if call.recursion:
+        return answers.sync([_member(record) for record in records])
+    return answers.sync([f"/1.0/cluster/members/{quote(record.name, safe='')}" for record in records])
+
+
+async def member(call: Call) -> web.StreamResponse:
+    record = call.manager.inventory.hosts.get(call.vars["name"])
+    if record is None:
+        raise ActionError("Cluster member not found", 404)
+    shown = _member(record)
+    return answers.sync(shown, etag=[shown["config"], shown["groups"]])
+
+
+# -- what clients ask on their way to instances
+
+
+async def projects(call: Call) -> web.StreamResponse:
+    """Merged by name, the first host's content."""
+
+    async def ask(host: Host) -> list[dict[str, Any]]:
+        return await host.get("/1.0/projects", recursion=1) or []
+
+    found = await gather(call.manager.fleet, ask)
+    merged: dict[str, dict[str, Any]] = {}
+    for rows in found.live.values():
+        for row in rows:
+            known = merged.setdefault(row["name"], {**row, "used_by": []})
+            known["used_by"] += [url for url in row.get("used_by") or () if url not in known["used_by"]]
+    names = set(merged) | {name for r in call.manager.inventory.hosts.values() for name in r.projects} | {"default"}
+    if not call.recursion:
+        return answers.sync([f"/1.0/projects/{quote(name, safe='')}" for name in sorted(names)])
+    return answers.sync([merged[name] for name in sorted(merged)])
+
+
+async def project(call: Call) -> web.StreamResponse:
+    name = call.vars["name"]
+    for host, record in call.manager.inventory.hosts.items():
+        if name in record.projects and record.usable:
+            return await proxy.forward(call, host)
+    if any(name in record.projects or not record.scanned for record in call.manager.inventory.hosts.values()):
+        raise ActionError("No host that has this project can be asked", 503)
+    raise ActionError("Project not found", 404)
+
+
+# -- the planner
+
+
+async def planner(call: Call) -> web.StreamResponse:
+    """The strategy's name."""
+    return answers.sync(str(call.manager.scheduler.strategy))
+
+
+async def set_planner(call: Call) -> web.StreamResponse:
+    """{"state": "random" | "scatter" | "gather"}; "State" counts too."""
+    body = await call.json()
+    wanted = body.get("state", body.get("State"))
+    if not isinstance(wanted, str) or wanted not in tuple(Strategy):
+        raise ActionError(f"state must be one of {', '.join(Strategy)}, not {wanted!r}")
+    await call.manager.scheduler.set_strategy(wanted)
+    await call.manager.store.append_audit(call.caller, "planner", {"state": wanted}, result="Success")
+    return answers.sync({})
+
+
+ROUTES = [
+    Route("GET", "/", root),
+    Route("GET", "/1.0", server),
+    Route("GET", "/1.0/cluster", cluster),
+    Route("GET", "/1.0/cluster/members", members),
+    Route("GET", "/1.0/cluster/members/{name}", member),
+    Route("GET", "/1.0/projects", projects),
+    Route("GET", "/1.0/projects/{name}", project),
+    Route("GET", "/1.0/planner", planner),
+    Route("PUT", "/1.0/planner", set_planner),
+    Route("POST", "/1.0/planner", set_planner),
+]

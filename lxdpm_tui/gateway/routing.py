@@ -1,0 +1,79 @@
+"""The route table: patterns over the raw path, so that percent-encoded slashes stay what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from lxdpm_tui.gateway.call import Call
+
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """pattern: "/1.0/images/{fingerprint}/export"; a last "{name...}" takes the rest, slashes included."""
+
+    method: str
+    pattern: str
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    handler: Handler
+    vars: dict[str, str]
+
+
+class MethodUnknown(Exception):
+    """The path is there, the method is not: LXD answers 501."""
+
+
+class Router:
+    """Exact segments win over variables. Instances answer under /1.0/containers and /1.0/virtual-machines too."""
+
+    def __init__(self, routes: list[Route]) -> None:
+        self.routes = routes
+        self._split = [(tuple(route.pattern.strip("/").split("/")), route) for route in routes]
+        self._split.sort(key=lambda entry: [part.startswith("{") for part in entry[0]])
+
+    def match(self, method: str, path: str) -> Match | None:
+        """The route of a collapsed, still encoded path; None for an unknown path. Raises MethodUnknown."""
+        parts = path.strip("/").split("/")
+        known = False
+        for pattern, route in self._split:
+            found = _fit(pattern, parts)
+            if found is None:
+                continue
+            known = True
+            if route.method == method:
+                return Match(route.handler, found)
+        if known:
+            raise MethodUnknown
+        return None
+
+
+def collapse(path: str) -> str:
+    """One slash for several, none at the end: "//1.0/instances/" is "/1.0/instances"."""
+    return "/" + "/".join(part for part in path.split("/") if part)
+
+
+def _fit(pattern: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:
+    found: dict[str, str] = {}
+    for index, piece in enumerate(pattern):
+        if piece.endswith("...}"):
+            rest = parts[index:]
+            if not rest:
+                return None
+            found[piece[1:-4]] = unquote("/".join(rest))
+            return found
+        if index >= len(parts):
+            return None
+        if piece.startswith("{"):
+            found[piece[1:-1]] = unquote(parts[index])
+        elif piece != parts[index]:
+            return None
+    return found if len(parts) == len(pattern) else None

@@ -1,0 +1,1 @@
+"""One daemon: how to reach it and how it speaks."""

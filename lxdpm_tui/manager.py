@@ -1,0 +1,162 @@
+"""The assembly: one manager a state directory, with its store, fleet, scheduler, tasks and actions."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from lxdpm_tui.actions import images, load_all
+from lxdpm_tui.actions.instances import launch_plans
+from lxdpm_tui.actions.registry import ActionError, registry
+from lxdpm_tui.actions.undo import undo_handlers
+from lxdpm_tui.config import HostConfig, Paths
+from lxdpm_tui.fleet.fleet import Fleet
+from lxdpm_tui.fleet.inventory import ChangeSet
+from lxdpm_tui.hosts.identity import ensure_identity
+from lxdpm_tui.scheduler.facts import Facts
+from lxdpm_tui.scheduler.scheduler import Scheduler
+from lxdpm_tui.store import Store
+from lxdpm_tui.tasks.manager import TaskManager
+from lxdpm_tui.tasks.task import Task
+
+caller: ContextVar[str] = ContextVar("caller", default="local")
+"""Who asks: "console", "cli", "unix" or the fingerprint of a client's certificate. For the audit and task owners."""
+
+
+class AlreadyRunning(Exception):
+    """Another manager holds the state directory. pid: its process."""
+
+    def __init__(self, pid: int, state_dir: str) -> None:
+        super().__init__(
+            f"a manager (process {pid}) already works on {state_dir}; end it, or give this one a --state of its own"
+        )
+        self.pid = pid
+
+
+class Manager:
+    """Everything behind both front doors. Use `async with Manager.open(...)`.
+
+    claims: (project, name) of instances that are being made or renamed, so that no name is given twice.
+    """
+
+    registry = registry
+
+    def __init__(self, paths: Paths, fleet: Fleet, store: Store) -> None:
+        self.paths = paths
+        self.fleet = fleet
+        self.inventory = fleet.inventory
+        self.store = store
+        self.scheduler = Scheduler(Facts(self.inventory), store)
+        self.tasks = TaskManager(store, fleet.until_usable)
+        self.tasks.undo_handlers.update(undo_handlers(self))
+        self.claims: set[tuple[str, str]] = set()
+        self._audits: set[asyncio.Task[None]] = set()
+        self.inventory.subscribe(self._instances_seen)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, paths: Paths, hosts: Iterable[HostConfig]) -> AsyncIterator[Manager]:
+        """Take the lock, open the store, begin to watch the hosts, take up unfinished tasks.
+
+        Raises AlreadyRunning, StoreError. Does not wait for any host.
+        """
+        paths.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        load_all()
+        lock = take_lock(paths)
+        try:
+            store = Store(paths.database)
+            await store.open()
+            try:
+                identity = await asyncio.to_thread(ensure_identity, paths.state_dir)
+                fleet = Fleet(hosts, identity, frozenset(await store.list_maintenance()))
+                manager = cls(paths, fleet, store)
+                await manager.scheduler.load()
+                end_images = images.begin(manager)
+                try:
+                    await fleet.start()
+                    await manager.tasks.recover()
+                    yield manager
+                finally:
+                    end_images()
+                    await manager.tasks.close()
+                    await manager._finish_audits()
+                    await fleet.close()
+                    await manager.scheduler.close()
+            finally:
+                await store.close()
+        finally:
+            os.close(lock)
+
+    @property
+    def caller(self) -> str:
+        return caller.get()
+
+    async def run(self, action: str, **arguments: Any) -> Task:
+        """Start an action by name; it is entered in the audit, also when refused. Raises ActionError."""
+        try:
+            task = await registry.run(self, action, **arguments)
+        except ActionError as error:
+            await self.store.append_audit(self.caller, action, arguments, result=f"refused: {error.text}")
+            raise
+        await self.audit(action, arguments, task)
+        return task
+
+    async def audit(self, action: str, arguments: dict[str, Any], task: Task) -> None:
+        """Enter a started action in the audit; its result follows when the task ends."""
+        line = await self.store.append_audit(self.caller, action, arguments, task.id)
+        result = asyncio.create_task(self._audit_result(line, task))
+        self._audits.add(result)
+        result.add_done_callback(self._audits.discard)
+
+    async def _audit_result(self, line: int, task: Task) -> None:
+        status = await task.wait()
+        await self.store.set_audit_result(line, f"{status.text}: {task.error}" if task.error else status.text)
+
+    async def _finish_audits(self) -> None:
+        """Tasks have ended by now, or go on at the next start: then their line stays without a result."""
+        await asyncio.sleep(0)
+        for result in self._audits:
+            if not result.done():
+                result.cancel()
+        await asyncio.gather(*self._audits, return_exceptions=True)
+
+    def plan(self, *, strategy: str | None = None, **arguments: Any) -> list[dict[str, Any]]:
+        """Where a launch with these arguments would go and why, one decision an instance; nothing is held.
+
+        Arguments as for the action `launch`. Raises ActionError.
+        """
+        launch = registry.actions["launch"]
+        full = registry.complete(launch, arguments)
+        full.pop("strategy")
+        full.pop("no_start")
+        plans = launch_plans(self, **full)
+        decisions = self.scheduler.plan_all([plan.request for plan in plans], strategy)
+        return [
+            {"instance": plan.request.instance, **decision.to_dict()}
+            for plan, decision in zip(plans, decisions, strict=True)
+        ]
+
+    def _instances_seen(self, change: ChangeSet) -> None:
+        """An instance that shows up in the inventory is counted there; what was held for it is over."""
+        if change.kind == "instances":
+            for key in change.changed:
+                self.scheduler.seen(key.host, key.project, key.name)
+
+
+def take_lock(paths: Paths) -> int:
+    """The lock of a state directory, as a file descriptor to keep open. Raises AlreadyRunning naming the holder."""
+    descriptor = os.open(paths.lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, 32, 0).strip()
+        os.close(descriptor)
+        raise AlreadyRunning(int(holder) if holder.isdigit() else 0, str(paths.state_dir)) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    return descriptor

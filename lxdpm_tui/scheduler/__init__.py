@@ -1,0 +1,1 @@
+"""Where a new instance goes: pure functions over an immutable snapshot, and the ledger of reservations."""
