@@ -96,7 +96,7 @@ class Manager:
     def caller(self) -> str:
         return caller.get()
 
-    async def run(self, action: str, **arguments: Any) -> Task:
+    async def run(self, action: str, /, **arguments: Any) -> Task:
         """Start an action by name; it is entered in the audit, also when refused. Raises ActionError."""
         try:
             task = await registry.run(self, action, **arguments)

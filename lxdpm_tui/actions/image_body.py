@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lxdpm_tui.actions.registry import ActionError
 
-CHUNK = 1 << 18  # bytes
+CHUNK = 1 << 19  # bytes
 QCOW2 = b"QFI\xfb"  # how a virtual machine's disk begins
 UNIFIED = "application/octet-stream"
 
@@ -113,9 +113,17 @@ async def _read(part: bytes | Path) -> AsyncIterator[bytes]:
     if isinstance(part, bytes):
         yield part
         return
-    with await asyncio.to_thread(part.open, "rb") as file:
-        while chunk := await asyncio.to_thread(file.read, CHUNK):
-            yield chunk
+    offset = 0
+    while chunk := await asyncio.to_thread(_read_at, part, offset):
+        yield chunk
+        offset += len(chunk)
+
+
+def _read_at(path: Path, offset: int) -> bytes:
+    """Opened anew for each chunk: nobody closes the generator of an upload that is broken off, nor a file in it."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(CHUNK)
 
 
 def _from_files(image: Path, rootfs: Path | None) -> ImageBody:

@@ -95,7 +95,7 @@ class Registry:
 
         return enter
 
-    async def run(self, manager: Manager, name: str, **arguments: Any) -> Task:
+    async def run(self, manager: Manager, name: str, /, **arguments: Any) -> Task:
         """Start an action by name. Raises ActionError for an unknown name or argument, and what the action raises."""
         action = self.actions.get(name)
         if action is None:

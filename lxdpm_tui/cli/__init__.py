@@ -32,8 +32,10 @@ def build_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"lxdpm-tui {__version__}")
-    parser.add_argument("--hosts", type=Path, metavar="FILE", help="the list of hosts (hosts.toml)")
-    parser.add_argument("--state", type=Path, metavar="DIR", help="where the manager keeps what must outlive it")
+    parser.add_argument("--hosts", dest="hosts_file", type=Path, metavar="FILE", help="the list of hosts (hosts.toml)")
+    parser.add_argument(
+        "--state", dest="state_dir", type=Path, metavar="DIR", help="where the manager keeps what must outlive it"
+    )
     parser.add_argument(
         "--demo", type=_count, nargs="?", const=DEMO_HOSTS, metavar="N", help="a simulated fleet of N hosts"
     )

@@ -81,7 +81,7 @@ def _add(arguments: argparse.Namespace) -> int:
 
 
 def _secret(text: str | None) -> str | None:
-    """"-" reads it from standard input, so that it stands in no argument list."""
+    """ "-" reads it from standard input, so that it stands in no argument list."""
     return sys.stdin.readline().strip() if text == "-" else text
 
 
@@ -256,5 +256,3 @@ async def _adopt(config: HostConfig, identity: ClientIdentity, directory: Path) 
     if not isinstance(config.address, HttpsAddress):
         return config
     return await pair_with_identity(config, identity, client_identity_of(directory))
-
-

@@ -81,7 +81,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
 
 def paths_of(arguments: argparse.Namespace) -> Paths:
-    return Paths.default(arguments.hosts, arguments.state)
+    return Paths.default(arguments.hosts_file, arguments.state_dir)
 
 
 def listed_hosts(arguments: argparse.Namespace) -> tuple[list[HostConfig], str]:
@@ -92,7 +92,7 @@ def listed_hosts(arguments: argparse.Namespace) -> tuple[list[HostConfig], str]:
     paths = paths_of(arguments)
     if paths.hosts_file.exists():
         return load_hosts(paths.hosts_file), str(paths.hosts_file)
-    if arguments.hosts is not None:
+    if arguments.hosts_file is not None:
         raise Failure(f"{paths.hosts_file}: there is no such file", 2)
     return local_sockets(), "sockets on this machine"
 
@@ -121,7 +121,7 @@ async def open_manager(arguments: argparse.Namespace, demo: bool = False) -> Asy
 
             fleet = await stack.enter_async_context(DemoFleet(count=count))
             hosts = fleet.hosts
-            if arguments.state is None:
+            if arguments.state_dir is None:
                 state = stack.enter_context(tempfile.TemporaryDirectory(prefix="lxdpm-demo-"))
                 paths = Paths(paths.hosts_file, Path(state))
         if not hosts:
@@ -150,7 +150,9 @@ def _console(arguments: argparse.Namespace) -> int:
         raise Failure("the console needs a terminal; --serve is headless, and each action is a subcommand", 2)
     from lxdpm_tui.console.app import Console
 
-    app = Console(open_manager=lambda: open_manager(arguments, demo=True), label=label, before_open=("lxdpm_tui.manager",))
+    app = Console(
+        open_manager=lambda: open_manager(arguments, demo=True), label=label, before_open=("lxdpm_tui.manager",)
+    )
     return app.run() or app.return_code or 0
 
 

@@ -18,24 +18,6 @@ VM_DEFAULT_MEMORY = 1024**3
 """LXD and Incus give a virtual machine 1 GiB when limits.memory is not set."""
 
 
-class InstanceWire(msgspec.Struct):
-    name: str
-    project: str = "default"
-    type: str = "container"
-    status: str = ""
-    description: str = ""
-    architecture: str = ""
-    ephemeral: bool = False
-    created_at: str = ""
-    last_used_at: str = ""
-    profiles: list[str] | None = None
-    expanded_config: dict[str, Any] | None = None
-    expanded_devices: Devices | None = None
-    config: dict[str, Any] | None = None
-    snapshots: list[msgspec.Raw] | None = None
-    state: msgspec.Raw | None = None
-
-
 class AliasWire(msgspec.Struct):
     name: str
 
@@ -81,6 +63,24 @@ class StateWire(msgspec.Struct):
     status: str = ""
     network: dict[str, NicStateWire] | None = None
     memory: MemoryStateWire | None = None
+
+
+class InstanceWire(msgspec.Struct):
+    name: str
+    project: str = "default"
+    type: str = "container"
+    status: str = ""
+    description: str = ""
+    architecture: str = ""
+    ephemeral: bool = False
+    created_at: str = ""
+    last_used_at: str = ""
+    profiles: list[str] | None = None
+    expanded_config: dict[str, Any] | None = None
+    expanded_devices: Devices | None = None
+    config: dict[str, Any] | None = None
+    snapshots: list[msgspec.Raw] | None = None
+    state: StateWire | None = None
 
 
 class LifecycleWire(msgspec.Struct):
@@ -171,10 +171,9 @@ def instance(host: str, raw: msgspec.Raw | bytes, memory_total: int = 0) -> Inst
         raw=bytes(raw),
     )
     if wire.state is not None:
-        state = _state.decode(wire.state)
-        row.addresses = addresses_of(state)
-        if state.memory is not None and wire.status == "Running":
-            row.memory = state.memory.usage
+        row.addresses = addresses_of(wire.state)
+        if wire.state.memory is not None and wire.status == "Running":
+            row.memory = wire.state.memory.usage
     return row
 
 

@@ -67,8 +67,10 @@ async def gather(fleet: Fleet, ask: Callable[[Host], Awaitable[T]], hosts: Itera
                     fleet.watch(name).retry_now()
                 break
     finally:
-        for task in (*pending, *probing):
-            task.cancel()
+        for asked in pending:
+            asked.cancel()
+        for probe in probing:
+            probe.cancel()
     return found
 
 

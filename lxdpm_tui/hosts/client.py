@@ -19,6 +19,7 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
+from multidict import CIMultiDict
 from yarl import URL
 
 from lxdpm_tui.hosts.transport import ConnectionLost, Deadlines, HostError, P, TimedOut, Transport
@@ -29,6 +30,7 @@ LIMIT = 1 << 20  # bytes of a header line or field: LXD takes as much
 KEEP_ALIVE = 15.0  # seconds: LXD from 6.8 and Incus 7 close idle connections at 30 s
 BASE = "http://lxd"  # only the Host header; the transport knows where to dial
 _READ_BUFFER = 1 << 18
+_WHOLE = 1 << 18  # bytes of a body that is sent in one piece
 _BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
@@ -49,28 +51,39 @@ class HttpClient:
 
         The answer's body is then read within deadlines.idle per silence. The caller must release() the response.
         """
-        tries = 2 if data is None and method in ("GET", "HEAD") else 1
+        session = self._opened()
+        again = data is None and method in ("GET", "HEAD")
         while True:
-            tries -= 1
             try:
-                return await self._send(method, target, headers, data, deadlines)
+                return await self._send(session, method, target, headers, data, deadlines)
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                if not tries:
+                if not again or session.closed:
                     raise fault(error) from error
+                again = False
             except _BROKEN as error:
                 raise fault(error) from error
 
     async def _send(
-        self, method: str, target: str, headers: Mapping[str, str] | None, data: Body, deadlines: Deadlines
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | None,
+        data: Body,
+        deadlines: Deadlines,
     ) -> aiohttp.ClientResponse:
-        # A body given whole is not watched chunk by chunk: one limit for all of it, the answer's head included.
+        if isinstance(data, bytes) and len(data) > _WHOLE:
+            headers = CIMultiDict(headers or {})
+            headers["Content-Length"] = str(len(data))
+            data = _slices(data)
+        # A short body is not watched chunk by chunk: one limit for all of it, the answer's head included.
         whole = deadlines.connect + deadlines.idle + deadlines.first_byte
         upload = None
         try:
             async with asyncio.timeout(whole) as limit:
                 if data is not None and not isinstance(data, bytes):
                     upload = _Upload(data, limit, deadlines)
-                response = await self._opened().request(
+                response = await session.request(
                     method,
                     URL(BASE + target, encoded=True),
                     headers=headers,
@@ -200,6 +213,11 @@ def fault(error: BaseException) -> HostError:
     if isinstance(error, HttpProcessingError | aiohttp.ClientResponseError):
         return ConnectionLost(f"its answer is not HTTP: {error.message}")
     return ConnectionLost(f"the connection broke ({str(error) or type(error).__name__})")
+
+
+async def _slices(data: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(data), _WHOLE):
+        yield data[start : start + _WHOLE]
 
 
 async def _dial(transport: Transport, factory: Callable[[], P], seconds: float | None) -> tuple[asyncio.Transport, P]:

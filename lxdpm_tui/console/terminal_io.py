@@ -1,0 +1,86 @@
+"""Every private touch of Textual, in one place: each is guarded by a test that fails when a new version changes it.
+
+Also the signals that end a terminal program.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from rich.control import Control
+from textual._compositor import ChopsUpdate
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+    from textual.app import App
+
+LAST_RESORT = 8.0  # seconds from a hang-up to a hard exit, when closing does not end by itself
+
+
+def _render_cropped(self: ChopsUpdate, console: RichConsole) -> str:
+    """ChopsUpdate.render_segments, but cropped at both edges.
+
+    Textual 8.2 crops the right edge only, so that a changed cell sends its line from the left again: 3 to 4 times the
+    bytes of what changed.
+    """
+    parts: list[str] = []
+    for y, left, right in self.spans:
+        for end, (x, strip) in zip(self.chop_ends[y], self.chops[y].items(), strict=False):
+            if strip is None or x >= right or end <= left:
+                continue
+            start = max(x, left)
+            parts.append(Control.move_to(start, y).segment.text)
+            if start > x or end > right:
+                strip = strip.crop(start - x, min(end, right) - x)
+            parts.append(strip.render(console))
+    return "".join(parts)
+
+
+def install_crop() -> None:
+    """Make partial updates send only what they cover. Idempotent; for the whole process."""
+    ChopsUpdate.render_segments = _render_cropped  # type: ignore[method-assign]
+
+
+def backlog(app: App[Any]) -> int:
+    """How many frames wait to be written to the terminal; 0 where there is no writer thread (tests, a browser)."""
+    writer = getattr(app._driver, "_writer_thread", None)
+    return int(writer._queue.qsize()) if writer is not None else 0
+
+
+def screen_text(app: App[Any]) -> list[str]:
+    """What is on screen as lines of text, without styles and trailing blanks."""
+    return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
+
+
+def leave_on_signals(leave: Callable[[], None]) -> Callable[[], None]:
+    """Call leave() on SIGHUP, SIGTERM and SIGINT, in the running loop; gives the undoing.
+
+    When the process is still there some seconds later (the terminal is gone and something waits for it), it ends hard:
+    the journal makes that safe, an orphan that keeps the fleet locked would not be.
+    """
+    loop = asyncio.get_running_loop()
+    timers: list[threading.Timer] = []
+
+    def caught(number: int) -> None:
+        timer = threading.Timer(LAST_RESORT, os._exit, (128 + number,))
+        timer.daemon = True
+        timer.start()
+        timers.append(timer)
+        leave()
+
+    numbers = [signal.SIGHUP, signal.SIGTERM, signal.SIGINT]
+    for number in numbers:
+        loop.add_signal_handler(number, caught, int(number))
+
+    def undo() -> None:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+        for timer in timers:
+            timer.cancel()
+
+    return undo

@@ -1,0 +1,93 @@
+"""A scrolling widget drawn line by line, with the console's named styles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style as RichStyle
+from textual.scroll_view import ScrollView
+
+_NAMES = (
+    "good",
+    "bad",
+    "warn",
+    "busy",
+    "cold",
+    "dim",
+    "accent",
+    "stale",
+    "label",
+    "header",
+    "sorted",
+    "mark",
+    "cursor",
+)
+
+
+class Painted(ScrollView):
+    """Base of the Line API widgets: `style` gives the style of a name, on the cursor line or off it."""
+
+    DEFAULT_CSS = """
+    Painted {
+        background: $background;
+        color: $foreground;
+        scrollbar-size: 1 1;
+        overflow-x: hidden;
+        & > .painted--good { color: $text-success; }
+        & > .painted--bad { color: $text-error; text-style: bold; }
+        & > .painted--warn { color: $text-warning; }
+        & > .painted--busy { color: $text-accent; text-style: bold; }
+        & > .painted--cold { color: $text-secondary; }
+        & > .painted--dim { color: $text-muted; }
+        & > .painted--accent { color: $primary; text-style: bold; }
+        & > .painted--stale { color: $text-disabled; text-style: italic; }
+        & > .painted--label { color: $text-muted; }
+        & > .painted--header { color: $text-muted; text-style: bold; }
+        & > .painted--sorted { color: $primary; text-style: bold; }
+        & > .painted--mark { color: $warning; text-style: bold; }
+        & > .painted--cursor { background: $block-cursor-background; }
+        & > .painted--cursor-blurred { background: $surface; }
+        &:nocolor > .painted--cursor { text-style: reverse; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"painted--{name}" for name in (*_NAMES, "cursor-blurred")}
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._named: dict[tuple[str, bool], RichStyle] = {}
+
+    def style(self, name: str = "", *, cursor: bool = False) -> RichStyle:
+        """The style of a name ("" = plain text)."""
+        found = self._named.get((name, cursor))
+        if found is None:
+            found = self.rich_style
+            if name:
+                found += self.get_component_rich_style(f"painted--{name}", partial=True)
+            if cursor:
+                kind = "cursor" if self.has_focus else "cursor-blurred"
+                found += self.get_component_rich_style(f"painted--{kind}", partial=True)
+            self._named[name, cursor] = found
+        return found
+
+    def forget_styles(self) -> None:
+        """The theme or the focus changed."""
+        self._named.clear()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.forget_styles()
+
+
+def merged(segments: Iterable[Segment]) -> list[Segment]:
+    """Neighbours of one style as one segment: each costs some 35 bytes on the wire."""
+    result: list[Segment] = []
+    for segment in segments:
+        if not segment.text:
+            continue
+        if result and result[-1].style == segment.style:
+            result[-1] = Segment(result[-1].text + segment.text, segment.style)
+        else:
+            result.append(segment)
+    return result

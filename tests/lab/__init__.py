@@ -1,0 +1,1 @@
+"""Real LXD and Incus daemons on one machine, as if on several: `python -m tests.lab up`."""
