@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from lxdpm_tui.actions.image_body import CHUNK, ImageBody, write_spool
-from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
+
+if TYPE_CHECKING:
+    from lxdpm_tui.hosts.host import Host  # for annotations: `lxdpm-tui --help` must not load aiohttp
 
 QUICK = Deadlines(connect=5.0, first_byte=15.0, idle=15.0)
 SETTLE = 1.0  # seconds between two looks that must agree before an image counts as gone for good

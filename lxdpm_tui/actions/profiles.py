@@ -15,11 +15,12 @@ from urllib.parse import quote
 from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.instances import launch_device
 from lxdpm_tui.actions.registry import ActionError, Danger, Param, registry
-from lxdpm_tui.fleet.inventory import Key, Profile
+from lxdpm_tui.fleet.inventory import Key
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
+    from lxdpm_tui.hosts.host import Reply
     from lxdpm_tui.manager import Manager
     from lxdpm_tui.tasks.journal import Journal
 
@@ -45,12 +46,44 @@ def target_hosts(manager: Manager, names: Sequence[str]) -> list[str]:
     return hosts
 
 
-def holders(manager: Manager, name: str, project: str) -> list[Profile]:
-    """Every host's copy of a profile. Raises ActionError 404 or 503 when there is none."""
-    rows = [row for host, rows in manager.inventory.profiles.items() if (row := rows.get(Key(host, project, name)))]
-    if not rows:
+async def holders(manager: Manager, name: str, project: str, hosts: Sequence[str] = ()) -> dict[str, Reply]:
+    """The copies of a profile as the hosts have them now (all hosts, or those named), each with its ETag.
+
+    Asked, not looked up: a change that misses the copy of which no event has told yet would be half a change.
+    Raises ActionError: 404 when there is none, 503 naming hosts that may have one and cannot be asked, else the host's
+    own refusal.
+    """
+    for host in hosts:
+        if host not in manager.inventory.hosts:
+            raise ActionError(f"there is no host {host!r}", 404)
+    asked, unasked = [], []
+    for host, record in manager.inventory.hosts.items():
+        if hosts and host not in hosts:
+            continue
+        if record.usable:
+            asked.append(host)
+        elif not record.scanned or Key(host, project, name) in manager.inventory.profiles.get(host, {}):
+            unasked.append(host)
+    target_hosts(manager, [*asked, *unasked] or list(hosts))
+    found = await _ask(manager, name, project, asked)
+    if not found:
         raise resolve.unknown(manager, "Profile")
-    return rows
+    return found
+
+
+async def _ask(manager: Manager, name: str, project: str, hosts: Sequence[str]) -> dict[str, Reply]:
+    """Of these hosts, those that have it. Raises ActionError when one cannot say."""
+    path = _path(name)
+    answers = await manager.fleet.fan_out(lambda host: host.request("GET", path, params={"project": project}), hosts)
+    found: dict[str, Reply] = {}
+    for host, answer in answers.items():
+        if isinstance(answer, HostError):
+            raise ActionError(f"Nothing was changed: cannot ask {answer}", 503)
+        if not isinstance(answer, ApiError):
+            found[host] = answer
+        elif answer.code != 404:
+            raise ActionError(str(answer), answer.code)
+    return found
 
 
 async def on_hosts(
@@ -79,13 +112,14 @@ async def on_hosts(
                 task.update(host=host, status="failed", error=str(error))
                 raise
             task.update(host=host, status="done")
-            manager.fleet.watch(host).touch("profiles")
 
         results = await asyncio.gather(*(one(host) for host in hosts), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException):
                 raise result
         await journal.commit()
+        # What is asked for next, a launch with the new profile, goes by the inventory.
+        await manager.fleet.fan_out(lambda host: manager.fleet.watch(host.name).read_now("profiles"), hosts)
 
     return await manager.tasks.start(task, run, journal=True)
 
@@ -102,14 +136,20 @@ async def create_profile(manager: Manager, body: Mapping[str, Any], hosts: Seque
     if "/" in name or name in (".", ".."):
         raise ActionError("Profile names may not contain slashes")
     targets = target_hosts(manager, hosts)
-    having = [host for host in targets if Key(host, project, name) in manager.inventory.profiles.get(host, {})]
+    having = list(await _ask(manager, name, project, targets))
     if having:
         where = "" if len(having) == len(targets) else f" on {', '.join(having)}"
         raise ActionError(f'The profile "{name}" already exists{where}', 409)
 
     async def work(host: str, journal: Journal) -> None:
-        await journal.intend(host, "profile.absent", {"host": host, "project": project, "name": name})
-        await manager.fleet.operate(host, "POST", "/1.0/profiles", params={"project": project}, json=dict(body))
+        step = await journal.intend(host, "profile.absent", {"host": host, "project": project, "name": name})
+        try:
+            await manager.fleet.operate(host, "POST", "/1.0/profiles", params={"project": project}, json=dict(body))
+        except ApiError as error:
+            await journal.settle(step)  # it made none: what is there under that name is somebody else's
+            if "already exists" in error.text:
+                raise ApiError(host, 409, error.text) from error
+            raise
 
     return await on_hosts(manager, "profile-create", "Creating profile", targets, project, work)
 
@@ -138,11 +178,10 @@ async def edit_profile(
     manager: Manager, name: str, old: Mapping[str, Any], new: Mapping[str, Any], hosts: Sequence[str], project: str
 ) -> Task:
     """Apply the change from `old` to `new` to every holder's own copy. Raises ActionError."""
-    having = [row.host for row in holders(manager, name, project)]
-    targets = target_hosts(manager, [host for host in having if not hosts or host in hosts])
+    copies = await holders(manager, name, project, hosts)
 
     async def work(host: str, journal: Journal) -> None:
-        reply = await manager.fleet.hosts[host].request("GET", _path(name), params={"project": project})
+        reply = copies[host]
         own = reply.metadata
         wanted = apply_delta(old, new, own)
         before = {part: own.get(part) for part in ("description", "config", "devices")}
@@ -159,47 +198,48 @@ async def edit_profile(
             headers={"If-Match": reply.etag} if reply.etag else None,
         )
 
-    return await on_hosts(manager, "profile-edit", "Updating profile", targets, project, work)
+    return await on_hosts(manager, "profile-edit", "Updating profile", list(copies), project, work)
 
 
 async def rename_profile(manager: Manager, name: str, new_name: str, hosts: Sequence[str], project: str) -> Task:
     """Rename on every holder. Raises ActionError, 409 when a host has the new name already."""
-    having = [row.host for row in holders(manager, name, project)]
-    targets = target_hosts(manager, [host for host in having if not hosts or host in hosts])
     if not new_name or "/" in new_name:
         raise ActionError("Profile names may not be empty or contain slashes")
-    if any(Key(host, project, new_name) in manager.inventory.profiles.get(host, {}) for host in targets):
-        raise ActionError(f'Name "{new_name}" already in use', 409)
     if name == "default":
         raise ActionError('The "default" profile cannot be renamed', 403)
+    targets = list(await holders(manager, name, project, hosts))
+    if await _ask(manager, new_name, project, targets):
+        raise ActionError(f'Name "{new_name}" already in use', 409)
 
     async def work(host: str, journal: Journal) -> None:
         args = {"host": host, "project": project, "name": new_name, "old_name": name}
-        await journal.intend(host, "profile.renamed-back", args)
-        await manager.fleet.operate(host, "POST", _path(name), params={"project": project}, json={"name": new_name})
+        step = await journal.intend(host, "profile.renamed-back", args)
+        try:
+            await manager.fleet.operate(host, "POST", _path(name), params={"project": project}, json={"name": new_name})
+        except ApiError:
+            await journal.settle(step)  # it renamed nothing: the other name, if it is there, is somebody else's
+            raise
 
     return await on_hosts(manager, "profile-rename", "Renaming profile", targets, project, work)
 
 
 async def delete_profile(manager: Manager, name: str, hosts: Sequence[str], project: str) -> Task:
     """Delete on every holder; refused before anything is changed when an instance uses it. Raises ActionError."""
-    rows = [row for row in holders(manager, name, project) if not hosts or row.host in hosts]
     if name == "default":
         raise ActionError('The "default" profile cannot be deleted', 403)
-    targets = target_hosts(manager, [row.host for row in rows])
     bodies: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        own = await manager.fleet.hosts[row.host].get(_path(name), project=project)
+    for host, reply in (await holders(manager, name, project, hosts)).items():
+        own = reply.metadata
         if own.get("used_by"):
-            raise ActionError(f"Profile is currently in use on {row.host}: {', '.join(own['used_by'][:5])}")
-        bodies[row.host] = {part: own.get(part) for part in ("name", "description", "config", "devices")}
+            raise ActionError(f"Profile is currently in use on {host}: {', '.join(own['used_by'][:5])}")
+        bodies[host] = {part: own.get(part) for part in ("name", "description", "config", "devices")}
 
     async def work(host: str, journal: Journal) -> None:
         args = {"host": host, "project": project, "body": bodies[host]}
         await journal.intend(host, "profile.present", args)
         await manager.fleet.operate(host, "DELETE", _path(name), params={"project": project})
 
-    return await on_hosts(manager, "profile-delete", "Deleting profile", targets, project, work)
+    return await on_hosts(manager, "profile-delete", "Deleting profile", list(bodies), project, work)
 
 
 def _devices(devices: Mapping[str, Any]) -> dict[str, Any]:

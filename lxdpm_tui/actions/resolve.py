@@ -20,8 +20,8 @@ happy keen kind late light lucky mild neat noble plain proud quick quiet rapid r
 """.split()
 _LAST = """
 ant bass bat bear bee bird bison boar bug bull calf cat clam cod colt crab crane crow cub deer dog dove duck elk emu
-fawn finch fish fly fox frog goat gull hare hawk hen ibex jay kid kite koi lark lynx mink mole moth mule newt orca owl ox
-pika pug puma quail ram rat raven rook seal shad slug snail stag swan teal toad wasp wren
+fawn finch fish fly fox frog goat gull hare hawk hen ibex jay kid kite koi lark lynx mink mole moth mule newt orca owl
+ox pika pug puma quail ram rat raven rook seal shad slug snail stag swan teal toad wasp wren
 """.split()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ _FIRST = (
 )
 _SECOND = "ant bear cod dove eel fox gnu hare ibex jay koi lynx mole newt owl pug ray seal toad vole wasp yak".split()
 _IDMAP = '[{"Isuid":true,"Isgid":true,"Hostid":100000,"Nsid":0,"Maprange":10000001}]'
-_STATE_VERBS = {
+STATE_VERBS = {
     "start": "Starting",
     "stop": "Stopping",
     "restart": "Restarting",
@@ -87,7 +88,7 @@ def begin(
     """Start an operation that has the instance for itself. touched: its `resources`, if not just the instance."""
     if touched is None:
         touched = resources(state, (found.name, found.project))
-        if verb in _STATE_VERBS:
+        if verb in STATE_VERBS:
             touched.pop("containers", None)
     return state.operations.start(description, found.project, _alone(found, verb, work), resources=touched)
 
@@ -149,14 +150,17 @@ def create(
                 await state.pause(CREATE / 2)
             if isinstance(source, Instance) and not body["source"].get("instance_only"):
                 for one in source.snapshots.values():
-                    found.snapshots[one.name] = one
+                    found.snapshots[one.name] = copy.copy(one)
                     tell_snapshot(state, found, one.name, "created")
         finally:
             found.busy = ""
         if body.get("start") and state.variant.has("instance_create_start"):
             await _start(state, found, operation)
 
-    return state.operations.start("Creating instance", project.name, work, resources=resources(state, *touched))
+    urls = resources(state, *touched)
+    if found.type != "container":
+        urls.pop("containers", None)
+    return state.operations.start("Creating instance", project.name, work, resources=urls)
 
 
 def _add_record(
@@ -176,7 +180,7 @@ def _add_record(
     if image is not None:
         found.config |= {f"image.{key}": value for key, value in image.properties.items()}
         found.config["volatile.base_image"] = image.fingerprint
-    dress(state, found, devices)
+    dress(state, found, devices, "create" if source is None else "copy")
     project.instances[found.name] = found
     context = {"storage-pool": pool, "type": found.type}
     if state.variant.named_events:
@@ -184,9 +188,9 @@ def _add_record(
     tell(state, found, "created", context)
 
 
-def dress(state: State, found: Instance, devices: JSON) -> None:
+def dress(state: State, found: Instance, devices: JSON, template: str = "create") -> None:
     """Give a new instance the config and times that LXD gives it."""
-    found.config["volatile.apply_template"] = "copy" if "volatile.base_image" not in found.config else "create"
+    found.config["volatile.apply_template"] = template
     found.config["volatile.cloud-init.instance-id"] = state.new_uuid()
     found.config["volatile.uuid"] = state.new_uuid()
     if found.type == "container":
@@ -219,7 +223,7 @@ async def _unpack(state: State, operation: Operation, image: Image) -> None:
 def change_state(state: State, found: Instance, body: JSON) -> Operation:
     """PUT /state. Raises Problem for an action that does not exist."""
     action = body.get("action") or ""
-    if action not in _STATE_VERBS:
+    if action not in STATE_VERBS:
         raise Problem(400, f"Unknown action: '{action}'")
     force = bool(body.get("force"))
     verbs: dict[str, Step] = {
@@ -229,7 +233,7 @@ def change_state(state: State, found: Instance, body: JSON) -> Operation:
         "freeze": lambda _: _freeze(state, found),
         "unfreeze": lambda _: _unfreeze(state, found),
     }
-    return begin(state, f"{_STATE_VERBS[action]} instance", found, action, verbs[action])
+    return begin(state, f"{STATE_VERBS[action]} instance", found, action, verbs[action])
 
 
 async def _start(state: State, found: Instance, operation: Operation) -> None:

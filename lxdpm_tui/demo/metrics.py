@@ -66,8 +66,9 @@ def _lines(state: State, running: list[Instance], now: float) -> Iterator[str]:
                 yield f"{prefix}_{name}{{{extra}{labels}}} {number(value)}"
 
     def cpu(one: Instance) -> Iterator[tuple[str, float]]:
-        used = state.cpu_seconds(one, now) / state.cpus
-        for index in range(state.cpus):
+        cpus = _cpus(state, one)
+        used = state.cpu_seconds(one, now) / cpus
+        for index in range(cpus):
             yield f'cpu="{index}",mode="system",', used * 0.25
             yield f'cpu="{index}",mode="user",', used * 0.75
 
@@ -96,7 +97,7 @@ def _lines(state: State, running: list[Instance], now: float) -> Iterator[str]:
 
     yield from family("cpu_seconds_total", "counter", "The total number of CPU time used in seconds.", cpu)
     if state.variant.has("metrics_cpu_effective_total"):
-        cpus = constant(lambda one: state.cpus)
+        cpus = constant(lambda one: _cpus(state, one))
         yield from family("cpu_effective_total", "gauge", "The total number of effective CPUs.", cpus)
     for key, text in _MEMORY.items():
         yield from family(f"memory_{key}_bytes", "gauge", text, memory(key))
@@ -106,6 +107,11 @@ def _lines(state: State, running: list[Instance], now: float) -> Iterator[str]:
     for key, text in _NETWORK.items():
         yield from family(f"network_{key}_total", "counter", text, network(key))
     yield from family("procs_total", "gauge", "The number of running processes.", constant(lambda one: one.processes))
+
+
+def _cpus(state: State, one: Instance) -> int:
+    limit = str(state.expanded(one)[0].get("limits.cpu", ""))
+    return min(int(limit), state.cpus) if limit.isdigit() and int(limit) else state.cpus
 
 
 def _memory(state: State, one: Instance, now: float) -> dict[str, float]:

@@ -138,7 +138,10 @@ class State:
         self.operations = Operations(self.hub)
         self.awake = asyncio.Event()
         self.awake.set()
-        self.config: JSON = {"core.https_address": f"10.77.{subnet}.2:8443", "images.auto_update_interval": "0"}
+        self.config: JSON = {
+            "core.https_address": f"10.{180 + subnet // 250}.{subnet % 250}.2:8443",
+            "images.auto_update_interval": "0",
+        }
         self.fingerprint = hashlib.sha256(f"{name}/{seed}".encode()).hexdigest()
         self.projects: dict[str, Project] = {}
         self.networks: dict[str, JSON] = {}

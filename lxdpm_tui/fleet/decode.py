@@ -13,6 +13,7 @@ from lxdpm_tui.fleet.inventory import Image, Instance, Key, Profile
 from lxdpm_tui.fleet.units import parse_size
 
 Devices = dict[str, dict[str, Any]]
+Raw = msgspec.Raw | bytes
 
 VM_DEFAULT_MEMORY = 1024**3
 """LXD and Incus give a virtual machine 1 GiB when limits.memory is not set."""
@@ -67,7 +68,7 @@ class StateWire(msgspec.Struct):
 
 class InstanceWire(msgspec.Struct):
     name: str
-    project: str = "default"
+    project: str = ""
     type: str = "container"
     status: str = ""
     description: str = ""
@@ -137,8 +138,37 @@ def lifecycle(metadata: msgspec.Raw) -> LifecycleWire:
     return _lifecycle.decode(metadata)
 
 
-def instance(host: str, raw: msgspec.Raw | bytes, memory_total: int = 0) -> Instance:
-    """memory_total: of the host, for limits given as a percentage."""
+def server(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """HostRecord's fields out of the metadata of GET /1.0."""
+    environment = metadata.get("environment") or {}
+    driver = str(environment.get("driver") or "lxc")
+    known = environment.get("instance_types")
+    types = [kind for kind, by in (("container", "lxc"), ("virtual-machine", "qemu")) if by in driver]
+    return {
+        "version": str(environment.get("server_version", "")),
+        "server_name": str(environment.get("server_name", "")),
+        "kernel": str(environment.get("kernel_version", "")),
+        "os": f"{environment.get('os_name', '')} {environment.get('os_version', '')}".strip(),
+        "architectures": tuple(environment.get("architectures") or ()),
+        "instance_types": tuple(known) if isinstance(known, list) else tuple(types),
+        "extensions": frozenset(metadata.get("api_extensions") or ()),
+        "addresses": tuple(environment.get("addresses") or ()),
+    }
+
+
+def borrowers(projects: Iterable[Mapping[str, Any]], kind: str) -> list[str]:
+    """Names of the projects that have no images (or profiles) of their own, and show those of default."""
+    own = ("true", "1", "yes", "on")
+    return [
+        project["name"]
+        for project in projects
+        if project["name"] != "default"
+        and str((project.get("config") or {}).get(f"features.{kind}", "")).lower() not in own
+    ]
+
+
+def instance(host: str, raw: Raw, memory_total: int = 0, project: str = "") -> Instance:
+    """memory_total: of the host, for limits given as a percentage.  project: if the row itself tells none (LXD 4)."""
     wire = _instance.decode(raw)
     config = wire.expanded_config or wire.config or {}
     devices = wire.expanded_devices or {}
@@ -151,7 +181,7 @@ def instance(host: str, raw: msgspec.Raw | bytes, memory_total: int = 0) -> Inst
     root = next((d for d in devices.values() if d.get("type") == "disk" and d.get("path") == "/"), {})
     row = Instance(
         host=host,
-        project=wire.project or "default",
+        project=wire.project or project or "default",
         name=wire.name,
         type=wire.type,
         status=wire.status,
@@ -177,11 +207,12 @@ def instance(host: str, raw: msgspec.Raw | bytes, memory_total: int = 0) -> Inst
     return row
 
 
-def image(host: str, raw: msgspec.Raw | bytes, project: str) -> Image:
+def image(host: str, raw: Raw, project: str = "") -> Image:
+    """project: the one that was asked; "" = the one that the row itself tells."""
     wire = _image.decode(raw)
     return Image(
         host=host,
-        project=wire.project or project,
+        project=project or wire.project or "default",
         fingerprint=wire.fingerprint,
         aliases=tuple(sorted(a.name for a in wire.aliases or ())),
         description=str((wire.properties or {}).get("description", "")),
@@ -197,11 +228,12 @@ def image(host: str, raw: msgspec.Raw | bytes, project: str) -> Image:
     )
 
 
-def profile(host: str, raw: msgspec.Raw | bytes, project: str) -> Profile:
+def profile(host: str, raw: Raw, project: str = "") -> Profile:
+    """project: the one that was asked; "" = the one that the row itself tells."""
     wire = _profile.decode(raw)
     return Profile(
         host=host,
-        project=wire.project or project,
+        project=project or wire.project or "default",
         name=wire.name,
         description=wire.description,
         config={k: str(v) for k, v in (wire.config or {}).items()},
@@ -212,7 +244,7 @@ def profile(host: str, raw: msgspec.Raw | bytes, project: str) -> Profile:
     )
 
 
-def state(raw: msgspec.Raw | bytes) -> StateWire:
+def state(raw: Raw) -> StateWire:
     return _state.decode(raw)
 
 

@@ -98,7 +98,7 @@ class Fleet:
                 async with asyncio.timeout(budget):
                     return await ask(host)
             except TimeoutError:
-                return TimedOut(f"no answer within {budget:.0f} s", host.name)
+                return TimedOut(f"no answer within {budget:g} s", host.name)
             except (HostError, ApiError) as error:
                 return error
 

@@ -6,21 +6,25 @@ fails the session ends, the host's state says why, and after a back-off with jit
 scan again, since events are not replayed.
 
 What polling costs a daemon (LXD 5.0.2, measured): GET /1.0 0.5 ms; instances?recursion=1 0.3 ms an instance;
-recursion=2 6.5 ms a *running* instance, so it is asked once a session; /1.0/metrics is one call, about 1 ms a running
-instance and cached by the daemon for 8 s, so live figures come from there and only while somebody looks.
+recursion=2 6.5 ms a *running* instance, so it is asked once a session at most; /1.0/metrics is one call, about 1 ms a
+running instance and cached by the daemon for 8 s, so live figures come from there and only while somebody looks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from lxdpm_tui.fleet import decode
-from lxdpm_tui.fleet.inventory import HostStatus, Instance, Inventory, Key, Pool
+from lxdpm_tui.fleet.decode import Raw
+from lxdpm_tui.fleet.inventory import HostStatus, Image, Inventory, Key, Pool, Profile
+from lxdpm_tui.fleet.live import AT_ONCE, AddressHunt, CpuShares
 from lxdpm_tui.hosts.host import Host, backoff
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError, IdentityChanged, TimedOut, Untrusted
 
@@ -30,7 +34,7 @@ HEARTBEAT = 5.0  # seconds between heartbeats
 SLOW_AFTER = 1.0  # a heartbeat unanswered for this long makes the host "slow"
 DEAD_AFTER = 4.0  # and for this long, "unreachable"
 RESOURCES_EVERY = 15.0
-FIGURES_EVERY = 10.0
+FIGURES_EVERY = 11.0  # less a fifth of jitter it is longer than the daemons' own cache of 8 s
 RESCAN_EVERY = 120.0
 ASK = Deadlines(connect=5.0, first_byte=DEAD_AFTER, idle=10.0)
 SCAN = Deadlines(connect=5.0, first_byte=30.0, idle=30.0)
@@ -51,10 +55,13 @@ class Watcher:
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._dirty: set[tuple[str, Key | None]] = set()
+        self._lock = asyncio.Lock()
         self._reading = 0
         self._scanned = False
-        self._figures_wanted = False
-        self._cpu_before: dict[Key, tuple[float, float]] = {}
+        self._instances_read = asyncio.Event()
+        self._figures_wanted = asyncio.Event()
+        self._shares = CpuShares()
+        self._borrowers: dict[str, list[str]] = {"images": [], "profiles": []}
 
     # -- for others
 
@@ -75,7 +82,15 @@ class Watcher:
         self._changed.set()
 
     def want_figures(self, wanted: bool) -> None:
-        self._figures_wanted = wanted
+        if wanted:
+            self._figures_wanted.set()
+        else:
+            self._figures_wanted.clear()
+
+    async def read_now(self, kind: str, key: Key | None = None) -> None:
+        """Read all of a kind, or one instance, before returning. Raises the HostError family and ApiError."""
+        async with self._one_read():
+            await (self._readers()[kind]() if key is None else self._read_instance(key))
 
     # -- the life of a session
 
@@ -109,7 +124,7 @@ class Watcher:
 
     async def _session(self) -> None:
         server = await self._ask_server()
-        self._learn(server)
+        self._inventory.update_host(self.name, kind=self.host.dialect.kind, **decode.server(server))
         self._scanned = False
         self._dirty.clear()
         async with self.host.events(FOLLOWED) as events:
@@ -119,10 +134,11 @@ class Watcher:
                     group.create_task(self._follow(events))
                     group.create_task(self._read_changes())
                     group.create_task(self._heartbeats())
-                    group.create_task(self._scan())
                     group.create_task(self._every(RESOURCES_EVERY, self._read_resources))
+                    await self._scan()
                     group.create_task(self._every(RESCAN_EVERY, self._scan, at_once=False))
-                    group.create_task(self._every(FIGURES_EVERY, self._read_figures))
+                    group.create_task(self._find_addresses())
+                    group.create_task(self._read_figures_while_wanted())
             finally:
                 self._scanned = False
                 self._inventory.update_host(self.name, event_stream=False)
@@ -167,28 +183,6 @@ class Watcher:
         self._set_status(HostStatus.SLOW if slow else HostStatus.ONLINE, f"answers in {took:.1f} s" if slow else "")
         return server
 
-    def _learn(self, server: dict[str, object]) -> None:
-        environment = server.get("environment") or {}
-        assert isinstance(environment, dict)
-        extensions = server.get("api_extensions") or []
-        assert isinstance(extensions, list)
-        types = {"container"} if "lxc" in str(environment.get("driver", "lxc")) else set()
-        if "qemu" in str(environment.get("driver", "")):
-            types.add("virtual-machine")
-        known = environment.get("instance_types")
-        self._inventory.update_host(
-            self.name,
-            kind=self.host.dialect.kind,
-            version=str(environment.get("server_version", "")),
-            server_name=str(environment.get("server_name", "")),
-            kernel=str(environment.get("kernel_version", "")),
-            os=f"{environment.get('os_name', '')} {environment.get('os_version', '')}".strip(),
-            architectures=tuple(environment.get("architectures") or ()),
-            instance_types=tuple(known) if isinstance(known, list) else tuple(sorted(types)),
-            extensions=frozenset(extensions),
-            addresses=tuple(environment.get("addresses") or ()),
-        )
-
     async def _heartbeats(self) -> None:
         while True:
             try:
@@ -223,9 +217,10 @@ class Watcher:
             project = event.project or parse_qs(source.query).get("project", ["default"])[0]
             parts = source.path.split("/")
             name = unquote(parts[3]) if len(parts) > 3 else ""
-            old = (change.context or {}).get("old_name")
-            if old:
-                self.touch("instances", Key(self.name, project, str(old)))
+            context = change.context or {}
+            other = context.get("old_name") or context.get("new_name")  # LXD 4 names the new one
+            if other and len(parts) == 4:
+                self.touch("instances", Key(self.name, project, str(other)))
             self.touch("instances", Key(self.name, project, name))
         elif noun == "image":
             self.touch("images")
@@ -234,21 +229,20 @@ class Watcher:
             self.touch("instances")
         elif noun == "project":
             self.touch("projects")
+            self.touch("profiles")
+            self.touch("images")
         elif noun == "network":
             self.touch("networks")
         elif noun == "storage":
             self.touch("pools")
 
-    async def read_now(self, kind: str) -> None:
-        """Read all of a kind before returning. Raises the HostError family and ApiError."""
-        await self._readers()[kind]()
-
     def _readers(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """In the order in which they are to be read: which projects there are decides what is asked for then."""
         return {
+            "projects": self._read_projects,
+            "profiles": self._read_profiles,
             "instances": self._read_instances,
             "images": self._read_images,
-            "profiles": self._read_profiles,
-            "projects": self._read_projects,
             "networks": self._read_networks,
             "pools": self._read_pools,
         }
@@ -259,63 +253,69 @@ class Watcher:
             await self._changed.wait()
             await asyncio.sleep(COALESCE)
             self._changed.clear()
-            work, self._dirty = self._dirty, set()
-            self._reading += 1
-            try:
+            async with self._one_read():
+                work, self._dirty = self._dirty, set()
                 whole = {kind for kind, key in work if key is None}
-                for kind in whole:
-                    await readers[kind]()
+                for kind, read in readers.items():
+                    if kind in whole:
+                        await read()
                 for kind, key in work:
                     if key is not None and kind not in whole:
                         await self._read_instance(key)
-            finally:
-                self._reading -= 1
 
     # -- reading
+
+    @contextlib.asynccontextmanager
+    async def _one_read(self) -> AsyncIterator[None]:
+        """One read after the other: an answer that was made earlier never comes in after a later one."""
+        self._reading += 1
+        try:
+            async with self._lock:
+                yield
+        finally:
+            self._reading -= 1
 
     async def _get(self, path: str, **params: str) -> bytes:
         return (await self.host.request("GET", path, params=params, deadlines=SCAN)).body
 
     async def _scan(self) -> None:
-        self._reading += 1
-        try:
-            await self._read_projects()
-            await self._read_profiles()
-            await self._read_instances()
-            await self._read_images()
-            await self._read_networks()
-            await self._read_pools()
-        finally:
-            self._reading -= 1
+        async with self._one_read():
+            for read in self._readers().values():
+                await read()
         self._scanned = True
         self._inventory.update_host(self.name, scanned=time.time())
-        if any(not row.addresses for row in self._running()):
-            for raw in decode.rows_of(await self._get("/1.0/instances", recursion="2", **{"all-projects": "true"})):
-                full = decode.instance(self.name, raw)
-                self._inventory.update_addresses(full.key, full.addresses)
+        if len(self._without_address()) > AT_ONCE:
+            for project, body in await self._per_project("/1.0/instances", "instance_all_projects", recursion="2"):
+                for raw in decode.rows_of(body):
+                    full = decode.instance(self.name, raw, project=project)
+                    self._inventory.update_addresses(full.key, full.addresses)
 
-    def _running(self) -> list[Instance]:
-        return [row for row in self._inventory.instances.get(self.name, {}).values() if row.status == "Running"]
+    def _without_address(self) -> list[Key]:
+        rows = self._inventory.instances.get(self.name, {}).values()
+        return [row.key for row in rows if row.status == "Running" and not row.addresses]
 
     def _memory_total(self) -> int:
         record = self._inventory.hosts.get(self.name)
         return record.memory_total if record else 0
 
     async def _read_projects(self) -> None:
-        rows = (await self.host.get("/1.0/projects")) or []
-        names = tuple(sorted(unquote(url.rsplit("/", 1)[1]) for url in rows))
-        self._inventory.update_host(self.name, projects=names)
+        rows = (await self.host.get("/1.0/projects", recursion="1")) or []
+        self._borrowers = {kind: decode.borrowers(rows, kind) for kind in self._borrowers}
+        self._inventory.update_host(self.name, projects=tuple(sorted(row["name"] for row in rows)))
 
     def _projects(self) -> tuple[str, ...]:
         record = self._inventory.hosts.get(self.name)
         return (record.projects if record else ()) or ("default",)
 
     async def _read_instances(self) -> None:
-        body = await self._get("/1.0/instances", recursion="1", **{"all-projects": "true"})
         total = self._memory_total()
-        self._inventory.replace(
-            "instances", self.name, [decode.instance(self.name, raw, total) for raw in decode.rows_of(body)]
-        )
+        rows = [
+            decode.instance(self.name, raw, total, project)
+            for project, body in await self._per_project("/1.0/instances", "instance_all_projects")
+            for raw in decode.rows_of(body)
+        ]
+        self._inventory.replace("instances", self.name, rows)
+        self._instances_read.set()
 
     async def _read_instance(self, key: Key) -> None:
         try:
@@ -325,37 +325,35 @@ class Watcher:
                 raise
             self._inventory.drop("instances", key)
             return
-        row = decode.instance(self.name, decode.row_of(body), self._memory_total())
+        row = decode.instance(self.name, decode.row_of(body), self._memory_total(), key.project)
         self._inventory.put("instances", row)
+        self._instances_read.set()
 
     async def _read_images(self) -> None:
-        self._inventory.replace(
-            "images",
-            self.name,
-            [
-                decode.image(self.name, raw, project)
-                for project, body in await self._per_project("/1.0/images", "images_all_projects")
-                for raw in decode.rows_of(body)
-            ],
-        )
+        await self._read_shared("images", "images_all_projects", decode.image)
 
     async def _read_profiles(self) -> None:
-        self._inventory.replace(
-            "profiles",
-            self.name,
-            [
-                decode.profile(self.name, raw, project)
-                for project, body in await self._per_project("/1.0/profiles", "profiles_all_projects")
-                for raw in decode.rows_of(body)
-            ],
-        )
+        await self._read_shared("profiles", "profiles_all_projects", decode.profile)
 
-    async def _per_project(self, path: str, extension: str) -> list[tuple[str, bytes]]:
-        """Answers of (project, body): in one call where the daemon can, else one for each of its projects."""
+    async def _read_shared(
+        self, kind: Literal["images", "profiles"], extension: str, read: Callable[[str, Raw, str], Image | Profile]
+    ) -> None:
+        """Each project's, as it sees them: one without its own has default's, under its own name."""
+        rows = []
+        for project, body in await self._per_project(f"/1.0/{kind}", extension):
+            for raw in decode.rows_of(body):
+                row = read(self.name, raw, project)
+                rows.append(row)
+                if not project and row.project == "default":
+                    rows += [read(self.name, raw, borrower) for borrower in self._borrowers[kind]]
+        self._inventory.replace(kind, self.name, rows)
+
+    async def _per_project(self, path: str, extension: str, recursion: str = "1") -> list[tuple[str, bytes]]:
+        """Answers of (project, body), one for each of its projects; where the daemon can, one for all, of ("", body)."""
         record = self._inventory.hosts.get(self.name)
         if record and extension in record.extensions:
-            return [("default", await self._get(path, recursion="1", **{"all-projects": "true"}))]
-        return [(project, await self._get(path, recursion="1", project=project)) for project in self._projects()]
+            return [("", await self._get(path, recursion=recursion, **{"all-projects": "true"}))]
+        return [(name, await self._get(path, recursion=recursion, project=name)) for name in self._projects()]
 
     async def _read_networks(self) -> None:
         rows = (await self.host.get("/1.0/networks")) or []
@@ -386,29 +384,29 @@ class Watcher:
         )
         if before != memory.get("total", 0):
             self.touch("instances")
-        await self._read_addresses()
 
-    async def _read_addresses(self) -> None:
-        """Of running instances that show none yet (DHCP takes a moment after a start); a few at a time."""
-        missing = [row.key for row in self._running() if not row.addresses]
-        for key in missing[:10]:
+    async def _find_addresses(self) -> None:
+        """Of running instances that show none yet: DHCP takes a moment after a start, and has no event."""
+        hunt = AddressHunt()
+        while True:
+            for key in hunt.due(self._without_address(), time.monotonic()):
+                try:
+                    body = await self._get(f"/1.0/instances/{quote(key.name, safe='')}/state", project=key.project)
+                except ApiError:
+                    continue  # gone or stopped in the meantime: its event tells
+                self._inventory.update_addresses(key, decode.addresses_of(decode.state(decode.row_of(body))))
             try:
-                body = await self._get(f"/1.0/instances/{quote(key.name, safe='')}/state", project=key.project)
-            except ApiError:
-                continue  # gone or stopped in the meantime: its event tells
-            self._inventory.update_addresses(key, decode.addresses_of(decode.state(decode.row_of(body))))
+                async with asyncio.timeout(hunt.pause(time.monotonic())):
+                    await self._instances_read.wait()
+            except TimeoutError:
+                pass
+            self._instances_read.clear()
 
-    async def _read_figures(self) -> None:
-        record = self._inventory.hosts.get(self.name)
-        if not self._figures_wanted or record is None or not self.host.dialect.metrics:
-            return
-        reply = await self.host.request("GET", "/1.0/metrics", deadlines=SCAN)
-        now = time.monotonic()
-        shown = {}
-        before, self._cpu_before = self._cpu_before, {}
-        for key, (memory, seconds) in decode.figures(self.name, reply.body.decode()).items():
-            self._cpu_before[key] = (now, seconds)
-            then, was = before.get(key, (now, seconds))
-            percent = round(100 * (seconds - was) / (now - then), 1) if now > then and seconds >= was else -1.0
-            shown[key] = (memory, percent)
-        self._inventory.update_figures(self.name, shown)
+    async def _read_figures_while_wanted(self) -> None:
+        while self.host.dialect.metrics:
+            await self._figures_wanted.wait()
+            body = await self._get("/1.0/metrics")
+            figures = decode.figures(self.name, body.decode())
+            shares = self._shares.take({key: seconds for key, (_, seconds) in figures.items()}, time.monotonic())
+            self._inventory.update_figures(self.name, {key: (figures[key][0], shares[key]) for key in figures})
+            await asyncio.sleep(FIGURES_EVERY * random.uniform(0.8, 1.2))

@@ -46,6 +46,7 @@ OWN = (
     "operation_wait",
     "api_filtering",
     "event_lifecycle",
+    "instance_create_start",
     "fleet_planner",
 )
 

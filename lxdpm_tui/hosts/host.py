@@ -177,7 +177,10 @@ class Host:
 
     async def _messages(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> AsyncIterator[bytes]:
         while True:
-            message = await socket.receive()
+            try:
+                message = await socket.receive()
+            except (aiohttp.ClientError, OSError) as error:  # as it was about to answer a ping
+                raise ConnectionLost("the event stream ended", self.name) from error
             if message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
                 yield message.data
             elif message.type is aiohttp.WSMsgType.ERROR and isinstance(message.data, TimeoutError):

@@ -118,6 +118,7 @@ class SshTransport:
         try:
             async with asyncio.timeout(self._connect_timeout):
                 options = await asyncssh.SSHClientConnectionOptions.construct(
+                    config=(),  # ~/.ssh/config
                     host=address.host,
                     port=address.port or (),
                     username=address.user or (),

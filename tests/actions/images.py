@@ -1,0 +1,96 @@
+"""What the tests of image work share: a manager over the lab, and what the hosts really hold."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+from functools import partial
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from lxdpm_tui.config import Paths
+from lxdpm_tui.manager import Manager
+from lxdpm_tui.tasks.task import Status, Task
+from tests.lab.lab import Lab
+
+
+def paths_of(lab: Lab, folder: Path) -> Paths:
+    """A state directory whose client certificate every host of the lab trusts."""
+    state = folder / "state"
+    state.mkdir(mode=0o700, exist_ok=True)
+    for source in (lab.client_cert, lab.client_key):
+        shutil.copy(source, state / source.name)
+    return Paths(lab.hosts_file, state)
+
+
+@asynccontextmanager
+async def managed(lab: Lab, folder: Path) -> AsyncIterator[Manager]:
+    """A manager over the whole lab, by unix, https and ssh; all hosts can be asked."""
+    for n in ("h1","h2","h3"): lab.hosts[n].api("PATCH","/1.0",{"config":{"core.debug_address":f"{lab.hosts[n].address}:8444"}})
+    async with Manager.open(paths_of(lab, folder), lab.hosts_config()) as manager:
+        await asyncio.gather(*(manager.fleet.until_usable(name, 20) for name in lab.hosts))
+        yield manager
+
+
+def held(lab: Lab, hosts: Iterable[str] | None = None, project: str = "default") -> dict[str, Any]:
+    """Per host all images with all that the host says of them, all aliases, and the names of the projects."""
+    found = {}
+    for name in hosts or lab.hosts:
+        import signal, time, sys
+        def api2(*a, **k):
+            try: return lab.hosts[name].api(*a, timeout=8, **k)
+            except OSError as e:
+                print("STUCK", name, a, lab.hosts[name].daemon_pid, time.time(), file=sys.__stderr__)
+                import urllib.request
+                if name[0] == "h":
+                    d = urllib.request.urlopen(f"http://{lab.hosts[name].address}:8444/debug/pprof/goroutine?debug=2", timeout=5).read()
+                    open("/tmp/goroutines.txt","wb").write(d)
+                for n in range(10):
+                    for p in ("/1.0/operations?recursion=1","/1.0/images?recursion=1"):
+                        t=time.time()
+                        try: lab.hosts[name].api("GET", p, timeout=4); print(p, "ok", time.time()-t, file=sys.__stderr__)
+                        except Exception as e: print(p, repr(e), file=sys.__stderr__)
+                raise
+        api = api2
+        images = api("GET", f"/1.0/images?recursion=1&project={project}") or []
+        aliases = api("GET", f"/1.0/images/aliases?recursion=1&project={project}") or []
+        found[name] = {
+            "images": {image["fingerprint"]: image for image in images},
+            "aliases": {alias["name"]: alias for alias in aliases},
+            "projects": sorted(api("GET", "/1.0/projects") or []),
+        }
+    return found
+
+
+def holders(lab: Lab, fingerprint: str) -> set[str]:
+    return {name for name, host in held(lab).items() if fingerprint in host["images"]}
+
+
+def targets(lab: Lab, alias: str) -> dict[str, str]:
+    """Host -> fingerprint, of the hosts that have the alias."""
+    return {name: host["aliases"][alias]["target"] for name, host in held(lab).items() if alias in host["aliases"]}
+
+
+def new_image(lab: Lab, name: str, size: int = 0) -> tuple[Path, str]:
+    """A file with an image that no host has, of about `size` bytes more than a megabyte, and its fingerprint."""
+    path = lab.make_image(f"{name}-{os.urandom(4).hex()}", os.urandom(size) if size else b"")
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def until(task: Task, holds: Callable[[Task], bool]) -> None:
+    """Wait for a state of the task, at most 20 s."""
+    seen = asyncio.Event()
+    end = task.subscribe(lambda changed: seen.set() if holds(changed) else None)
+    if not holds(task):
+        await asyncio.wait_for(seen.wait(), 20)
+    end()
+
+
+async def ended(task: Task, status: Status = Status.SUCCESS) -> Task:
+    """The task once it ended, as it should."""
+    assert await task.wait(60) is status, (task.status, task.error, task.hosts, task.metadata)
+    return task

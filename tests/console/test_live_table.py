@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from textual.geometry import Region
+from textual.pilot import Pilot
+
+from lxdpm_tui.console.screens.main import MainScreen
+from lxdpm_tui.console.widgets.live_table import HOLD, LiveTable
+from lxdpm_tui.fleet.inventory import HostRecord, Instance, Key
+from tests.console.world import World, console, key, shown, until
+
+
+def table_of(pilot: Pilot[int]) -> LiveTable[Any]:
+    screen = pilot.app.screen
+    assert isinstance(screen, MainScreen)
+    return screen.table
+
+
+async def test_cursor_stays_on_its_key_when_rows_come_and_go(pilot: Pilot[int], world: World) -> None:
+    table = table_of(pilot)
+    await pilot.press("down", "down")
+    assert table.cursor_key == key("h1", "web-3")
+    world.inventory.put("instances", Instance(host="h1", project="default", name="aaa"))
+    world.inventory.drop("instances", key("h1", "web-1"))
+    await until(pilot, lambda: "aaa" in shown(pilot))
+    assert table.cursor_key == key("h1", "web-3")
+    world.inventory.drop("instances", key("h1", "web-3"))
+    await until(pilot, lambda: table.cursor_key != key("h1", "web-3"))
+    assert table.cursor_key in table.view.keys
+
+
+async def test_rows_do_not_move_for_a_second_after_a_key(pilot: Pilot[int], world: World) -> None:
+    table = table_of(pilot)
+    cpu = next(column for column in table.columns if column.id == "cpu")
+    table.sort_by(cpu, reverse=True)
+    await pilot.pause()
+    await pilot.press("down")
+    pressed = time.monotonic()
+    before = list(table.view.keys)
+    world.inventory.update_figures("h1", {key("h1", "web-1"): (1, 999.0)})
+    await until(pilot, lambda: "999.0%" in shown(pilot))
+    if time.monotonic() - pressed < HOLD * 0.9:
+        assert table.view.keys == before
+    await until(pilot, lambda: table.view.keys[0] == key("h1", "web-1"))
+    assert time.monotonic() - pressed >= HOLD * 0.9
+
+
+async def test_only_changed_cells_are_refreshed(pilot: Pilot[int], world: World) -> None:
+    table = table_of(pilot)
+    await pilot.pause(0.3)
+    seen: list[Region] = []
+    original = table.refresh
+
+    def note(*regions: Region, **more: Any) -> Any:
+        seen.extend(regions)
+        return original(*regions, **more)
+
+    table.refresh = note  # type: ignore[method-assign]
+    world.inventory.update_figures("h1", {key("h1", "web-2"): (200 << 20, 77.0)})
+    await until(pilot, lambda: "77.0%" in shown(pilot))
+    assert [(region.height, region.width) for region in seen] == [(1, 6)]
+    assert seen[0].y == 2
+
+
+async def test_paints_are_four_a_second_at_most(pilot: Pilot[int], world: World) -> None:
+    table = table_of(pilot)
+    paints: list[float] = []
+    original = table.paint
+
+    def note() -> None:
+        paints.append(time.monotonic())
+        original()
+
+    table.paint = note  # type: ignore[method-assign]
+    begin = time.monotonic()
+    value = 0.0
+    while time.monotonic() - begin < 1.0:
+        value += 1
+        world.inventory.update_figures("h1", {key("h1", "web-1"): (1, value)})
+        await pilot.pause(0.01)
+    assert 2 <= len(paints) <= 5
+
+
+async def test_marks_and_ranges(pilot: Pilot[int]) -> None:
+    table = table_of(pilot)
+    await pilot.press("space", "down", "shift+down", "shift+down")
+    assert {k.name for k in table.marks} == {"web-1", "web-3", "web-4", "web-5"}
+    assert [k.name for k, _ in table.targets()] == ["web-1", "web-3", "web-4", "web-5"]
+    assert "4 marked" in shown(pilot)
+    await pilot.press("ctrl+a")
+    assert len(table.marks) == 24
+    await pilot.press("ctrl+a")
+    assert not table.marks
+
+
+async def test_paging_and_edges(pilot: Pilot[int]) -> None:
+    table = table_of(pilot)
+    await pilot.press("end")
+    assert table.cursor_key == key("h4", "web-24")
+    assert "web-24" in shown(pilot)
+    await pilot.press("home")
+    assert table.cursor_key == key("h1", "web-1")
+    await pilot.press("pagedown")
+    assert table.cursor_key == key("h4", "web-19")
+    await pilot.press("j", "k", "k")
+    assert table.cursor_key == key("h3", "web-18")
+
+
+async def test_click_selects_and_a_second_one_opens(pilot: Pilot[int]) -> None:
+    await pilot.click("#table-instances", offset=(6, 4))
+    assert table_of(pilot).cursor_key == key("h1", "web-4")
+    await pilot.click("#table-instances", offset=(6, 0))
+    assert table_of(pilot).view.reverse
+    assert table_of(pilot).cursor_key == key("h1", "web-4")
+
+
+async def test_a_hundred_thousand_rows_cost_a_screenful() -> None:
+    world = World()
+    for number in range(100):
+        name = f"h{number}"
+        world.inventory.add_host(HostRecord(name=name, status="online"))  # type: ignore[arg-type]
+        world.inventory.replace(
+            "instances", name, [Instance(host=name, project="default", name=f"i{number}-{n}", cpu=1.0) for n in range(1000)]
+        )
+    async with console(world).run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: world.figures, 30)
+        table = table_of(pilot)
+        await until(pilot, lambda: len(table.view) == 100_000, 30)
+        await pilot.press("end")
+        assert table.cursor_key == Key("h99", "default", "i99-999")
+        assert len(table._shown) <= 24
+        begin = time.process_time()
+        for _ in range(20):
+            table.paint()
+        assert (time.process_time() - begin) / 20 < 0.02

@@ -1,0 +1,299 @@
+"""A small fleet by hand, and a manager in process: the real inventory, registry and tasks, actions that only wait."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from textual.pilot import Pilot
+
+from lxdpm_tui.actions.registry import ActionError, Danger, Param, Registry
+from lxdpm_tui.console.app import Console
+from lxdpm_tui.console.terminal_io import screen_text
+from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Image, Instance, Inventory, Key, Pool, Profile
+from lxdpm_tui.scheduler.model import Strategy
+from lxdpm_tui.tasks.task import Status, Task
+
+GIB = 1 << 30
+NOW = 1_790_000_000.0
+
+
+def fill(inventory: Inventory, *, hosts: int = 4, each: int = 6, now: float | None = None) -> None:
+    """Hosts h1.. with instances web-1.. on each, an image and two profiles everywhere."""
+    now = time.time() if now is None else now
+    for number in range(1, hosts + 1):
+        name = f"h{number}"
+        inventory.add_host(
+            HostRecord(
+                name=name,
+                address=f"https://10.0.0.{number}:8443",
+                transport="https",
+                labels={"site": "lyon"} if number % 2 else {"ssd": ""},
+                status=HostStatus.ONLINE,
+                since=now - 3600,
+                reached=now,
+                scanned=now,
+                event_stream=True,
+                round_trip=0.0021 * number,
+                kind="incus" if number == hosts else "lxd",
+                version="6.0.4" if number == hosts else "5.0.2",
+                architectures=("x86_64",),
+                instance_types=("container",),
+                cpus=8,
+                load=0.4 * number,
+                memory_total=16 * GIB,
+                memory_used=number * 3 * GIB,
+                pools={"default": Pool("default", "zfs", 100 * GIB, 30 * GIB)},
+                networks=frozenset({"lxdbr0"}),
+                projects=("default",),
+            )
+        )
+        inventory.replace(
+            "instances",
+            name,
+            [
+                Instance(
+                    host=name,
+                    project="default",
+                    name=f"web-{(number - 1) * each + count}",
+                    status="Stopped" if count % 3 == 0 else "Running",
+                    architecture="x86_64",
+                    created_at="2026-01-10T10:00:00.123456789Z",
+                    profiles=("default",),
+                    image="Debian bookworm amd64",
+                    memory_limit=2 * GIB,
+                    root_pool="default",
+                    networks=("lxdbr0",),
+                    addresses=() if count % 3 == 0 else (f"10.1.{number}.{count}",),
+                    memory=-1 if count % 3 == 0 else count * 100 << 20,
+                    cpu=-1.0 if count % 3 == 0 else 7.5 * count,
+                    seen=now,
+                    raw=b'{"config": {"user.tag": "web"}, "expanded_config": {"user.tag": "web", "limits.cpu": "2"}}',
+                )
+                for count in range(1, each + 1)
+            ],
+        )
+        inventory.replace(
+            "images",
+            name,
+            [
+                Image(
+                    host=name,
+                    project="default",
+                    fingerprint="ab12" * 16,
+                    aliases=("debian/12",),
+                    description="Debian bookworm amd64",
+                    architecture="x86_64",
+                    size=98 << 20,
+                    uploaded_at="2026-02-01T00:00:00Z",
+                    seen=now,
+                )
+            ],
+        )
+        inventory.replace(
+            "profiles",
+            name,
+            [
+                Profile(
+                    host=name,
+                    project="default",
+                    name="default",
+                    description="Default LXD profile",
+                    config={},
+                    devices={"root": {"type": "disk", "path": "/", "pool": "default"}},
+                    used_by=each,
+                    seen=now,
+                ),
+                Profile(
+                    host=name,
+                    project="default",
+                    name="small",
+                    config={"limits.memory": "512MiB" if number == 1 else "1GiB"},
+                    seen=now,
+                ),
+            ],
+        )
+
+
+class Tasks:
+    """Tasks of the in-process manager; each ends when `release` is called or its action says so."""
+
+    def __init__(self) -> None:
+        self.tasks: dict[str, Task] = {}
+        self._listeners: list[Callable[[Task], None]] = []
+
+    def add(self, task: Task) -> Task:
+        self.tasks[task.id] = task
+        task.subscribe(self._tell)
+        task.update(status=Status.RUNNING)
+        return task
+
+    def _tell(self, task: Task) -> None:
+        for listener in tuple(self._listeners):
+            listener(task)
+
+    def subscribe(self, listener: Callable[[Task], None]) -> Callable[[], None]:
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def history(self, limit: int = 100) -> list[Task]:
+        return sorted(self.tasks.values(), key=lambda task: -task.created)[:limit]
+
+
+class Watch:
+    def __init__(self, world: World, host: str) -> None:
+        self._world, self._host = world, host
+
+    def retry_now(self) -> None:
+        self._world.retried.append(self._host)
+
+
+class World:
+    """What the console needs of a manager; it notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.inventory = Inventory()
+        self.tasks = Tasks()
+        self.fleet = self
+        self.scheduler = self
+        self.strategy = Strategy.RANDOM
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.retried: list[str] = []
+        self.figures: list[bool] = []
+        self.refuse: dict[str, str] = {}
+        self.registry = make_registry()
+        self.closed = False
+
+    def want_figures(self, wanted: bool) -> None:
+        self.figures.append(wanted)
+
+    def watch(self, host: str) -> Watch:
+        return Watch(self, host)
+
+    async def run(self, action: str, /, **arguments: Any) -> Task:
+        self.calls.append((action, arguments))
+        if action in self.refuse:
+            raise ActionError(self.refuse[action])
+        return await self.registry.run(self, action, **arguments)  # type: ignore[arg-type]
+
+    def plan(self, **arguments: Any) -> list[dict[str, Any]]:
+        if arguments.get("image") == "nowhere":
+            raise ActionError("Image not found", 404)
+        hosts = [
+            {"host": name, "score": 100.0 - n, "reason": "", "memory_free": 5 * GIB, "instances": 6, "cpus": 8}
+            for n, name in enumerate(self.inventory.hosts)
+        ]
+        hosts[-1] |= {"score": None, "reason": "in maintenance"}
+        target = arguments.get("target") or "h1"
+        return [
+            {"instance": arguments.get("name") or "able-fox", "strategy": "scatter", "chosen": target, "hosts": hosts}
+            for _ in range(arguments.get("count", 1))
+        ]
+
+    @property
+    def last(self) -> tuple[str, dict[str, Any]]:
+        return self.calls[-1]
+
+    @property
+    def task(self) -> Task:
+        """The newest task."""
+        return list(self.tasks.tasks.values())[-1]
+
+
+_INSTANCES = Param("instances", "instances", positional=True, required=True, many=True, complete="instance")
+_INSTANCE = Param("instance", "an instance", positional=True, required=True, complete="instance")
+_PROJECT = Param("project", "the project", default="default", complete="project")
+
+
+def make_registry() -> Registry:
+    """The actions by their real names and arguments; each starts a task that stays running."""
+    registry = Registry()
+
+    def enter(name: str, *params: Param, danger: Danger = Danger.NONE) -> None:
+        async def run(world: Any, **arguments: Any) -> Task:
+            refs = arguments.get("instances") or [r for r in (arguments.get("instance"),) if r]
+            task = Task(
+                kind=name,
+                description=f"{name.capitalize()} things",
+                resources={"instances": [f"/1.0/instances/{ref.rpartition(':')[2]}" for ref in refs]} if refs else {},
+                hosts={ref: {"status": "running"} for ref in refs},
+                owner="console",
+            )
+            added: Task = world.tasks.add(task)
+            return added
+
+        registry.action(name, f"does {name}", *params, danger=danger)(run)
+
+    many = (_INSTANCES, _PROJECT)
+    force = (Param("force", "at once", kind="flag"), Param("timeout", "seconds", kind="integer", default=30))
+    one = (_INSTANCE, _PROJECT)
+    name = Param("name", "name", positional=True, default="")
+    mappings = (Param("config", "KEY=VALUE", kind="mapping"), Param("devices", "devices", kind="mapping"))
+    hosts = Param("hosts", "hosts", many=True, complete="host")
+    enter("launch", Param("image", "image", positional=True, required=True, complete="image"), name, *mappings,
+          Param("profiles", "profiles", many=True), Param("type", "type"), _PROJECT, Param("strategy", "strategy"),
+          Param("target", "host", complete="host"), Param("count", "how many", kind="integer", default=1),
+          Param("ephemeral", "ephemeral", kind="flag"), Param("no_start", "do not start", kind="flag"))  # fmt: skip
+    enter("start", *many)
+    enter("stop", *many, *force, danger=Danger.CONFIRM)
+    enter("restart", *many, *force, danger=Danger.CONFIRM)
+    enter("freeze", *many, danger=Danger.CONFIRM)
+    enter("unfreeze", *many)
+    enter("delete", *many, Param("force", "running ones too", kind="flag"), danger=Danger.TYPE_NAME)
+    enter("rename", *one, Param("new_name", "new name", positional=True, required=True))
+    enter("snapshot", *one, name, Param("stateful", "with processes", kind="flag"))
+    enter("restore", *one, Param("snapshot", "snapshot", positional=True, required=True), danger=Danger.CONFIRM)
+    enter("snapshot-delete", *one, Param("snapshot", "snapshot", positional=True, required=True), danger=Danger.CONFIRM)
+    enter("profile-create", name, Param("description", "about", default=""), *mappings, hosts, _PROJECT)
+    enter("profile-edit", name, Param("description", "about"), *mappings, hosts, _PROJECT, danger=Danger.CONFIRM)
+    enter("profile-delete", name, hosts, _PROJECT, danger=Danger.CONFIRM)
+    enter("profile-assign", _INSTANCE, Param("profiles", "profiles", positional=True, many=True), _PROJECT)
+    enter("image-import", Param("source", "from", positional=True, required=True), Param("aliases", "names", many=True),
+          hosts, _PROJECT, Param("public", "public", kind="flag"), Param("pending", "later", kind="flag"))  # fmt: skip
+    enter("image-delete", Param("fingerprint", "image", positional=True, required=True), _PROJECT, danger=Danger.CONFIRM)
+    enter("maintenance", Param("host", "host", positional=True, required=True, complete="host"),
+          Param("on", "on or off", kind="choice", choices=("on", "off"), positional=True, required=True))  # fmt: skip
+    return registry
+
+
+def opener(world: World, gate: asyncio.Event | None = None) -> Callable[[], AbstractAsyncContextManager[Any]]:
+    """A factory as the console wants it; waits for the gate before the manager is there."""
+
+    @asynccontextmanager
+    async def open_manager() -> AsyncIterator[World]:
+        if gate is not None:
+            await gate.wait()
+        try:
+            yield world
+        finally:
+            world.closed = True
+
+    return open_manager
+
+
+def console(world: World, **more: Any) -> Console:
+    """A console over that world."""
+    app = Console(open_manager=opener(world), **more)
+    app.session.registry = world.registry
+    return app
+
+
+def key(host: str, name: str) -> Key:
+    return Key(host, "default", name)
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Let the console work until the condition holds; fails with what is on screen when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("not reached; on screen:\n" + "\n".join(screen_text(pilot.app)))
+        await pilot.pause(0.02)
+
+
+def shown(pilot: Pilot[Any]) -> str:
+    """The screen as text."""
+    return "\n".join(screen_text(pilot.app))

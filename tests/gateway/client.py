@@ -1,0 +1,186 @@
+"""A plain HTTP client for the gateway's unix socket, and what the gateway's tests share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from lxdpm_tui.manager import Manager
+
+SHELL = {"wait-for-websocket": True, "record-output": False, "interactive": False, "environment": {}}
+
+
+@dataclass
+class Answer:
+    """A whole answer. `json` is the envelope, `metadata` what is in it, `error` LXD's text."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+    @property
+    def metadata(self) -> Any:
+        return self.json["metadata"]
+
+    @property
+    def error(self) -> str:
+        return str(self.json.get("error", ""))
+
+
+@dataclass
+class Executed:
+    """What a command left: bytes per descriptor ("1", "2", or "0" for a terminal) and its exit code."""
+
+    code: int
+    out: dict[str, bytes] = field(default_factory=dict)
+
+
+class Client:
+    """Asks the gateway as curl would: the path goes out exactly as given."""
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(str(socket), limit=0), timeout=aiohttp.ClientTimeout(total=60)
+        )
+
+    async def close(self) -> None:
+        await self.session.close()
+
+    def url(self, path: str) -> URL:
+        return URL("http://x" + path, encoded=True)
+
+    async def ask(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """body: bytes or an async iterator as they are, anything else as JSON."""
+        sent = dict(headers or {})
+        if isinstance(body, bytes) or hasattr(body, "__aiter__"):
+            sent.setdefault("Content-Type", "application/octet-stream")
+        elif body is not None:
+            body = json.dumps(body).encode()
+            sent.setdefault("Content-Type", "application/json")
+        async with self.session.request(
+            method, self.url(path), data=body, headers=sent, skip_auto_headers=("Content-Type",)
+        ) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def get(self, path: str, **headers: str) -> Any:
+        """Metadata of a GET that must work."""
+        answer = await self.ask("GET", path, headers=headers)
+        assert answer.status == 200, (path, answer.status, answer.body)
+        return answer.metadata
+
+    async def done(
+        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """A change that must work, followed to its end; gives the operation, or the metadata of a synchronous one."""
+        answer = await self.ask(method, path, body, headers)
+        assert answer.status in (200, 201, 202), (method, path, answer.status, answer.body)
+        if answer.json["type"] != "async":
+            return answer.metadata or {}
+        found = await self.wait(answer)
+        assert found.json["type"] == "sync", found.body
+        operation: dict[str, Any] = found.metadata
+        assert operation["status"] == "Success", operation
+        return operation
+
+    async def wait(self, answer: Answer) -> Answer:
+        """What /wait says of the operation that an answer started."""
+        return await self.ask("GET", f"{answer.json['operation']}/wait")
+
+    async def create(self, name: str, host: str = "", *, start: bool = False, **more: Any) -> dict[str, Any]:
+        """An instance of the image busybox, on that host or where the planner says; gives the operation."""
+        body = {"name": name, "source": {"type": "image", "alias": "busybox"}, **more}
+        operation = await self.done("POST", f"/1.0/instances?target={host}" if host else "/1.0/instances", body)
+        if start:
+            await self.done("PUT", f"/1.0/instances/{name}/state", {"action": "start"})
+        return operation
+
+    async def execute(self, name: str, *command: str, stdin: bytes = b"", interactive: bool = False) -> Executed:
+        """Run a command as LXD's clients do: a websocket a descriptor; an empty text frame ends the input."""
+        body = {**SHELL, "command": list(command), "interactive": interactive, "width": 80, "height": 25}
+        answer = await self.ask("POST", f"/1.0/instances/{quote(name)}/exec", body)
+        assert answer.status == 202, answer.body
+        url = answer.json["operation"]
+        secrets: dict[str, str] = answer.metadata["metadata"]["fds"]
+        done = Executed(-1)
+        sockets = {
+            fd: await self.session.ws_connect(self.url(f"{url}/websocket?secret={secret}"), autoping=True)
+            for fd, secret in secrets.items()
+        }
+
+        async def read(fd: str) -> None:
+            parts = []
+            async for message in sockets[fd]:
+                if message.type is aiohttp.WSMsgType.TEXT and message.data == "" and not interactive:
+                    break
+                if message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT):
+                    parts.append(message.data if isinstance(message.data, bytes) else message.data.encode())
+            done.out[fd] = b"".join(parts)
+
+        async def write() -> None:
+            socket = sockets["0"]
+            for at in range(0, len(stdin), 1 << 16):
+                await socket.send_bytes(stdin[at : at + (1 << 16)])
+            if not interactive:
+                await socket.send_str("")
+
+        try:
+            read_from = ["0"] if interactive else ["1", "2"]
+            await asyncio.gather(write(), *(read(fd) for fd in read_from))
+            found = await self.wait(answer)
+        finally:
+            await asyncio.gather(*(socket.close() for socket in sockets.values()))
+        done.code = found.metadata["metadata"]["return"]
+        return done
+
+    @asynccontextmanager
+    async def events(self, query: str = "") -> AsyncIterator[Events]:
+        """The event stream; what happens once the block is entered is in it."""
+        async with self.session.ws_connect(self.url(f"/1.0/events{query}")) as socket:
+            yield Events(socket)
+
+
+class Events:
+    """Events as they come; `until` keeps those that it passes over in `seen`."""
+
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+        self.socket = socket
+        self.seen: list[dict[str, Any]] = []
+
+    async def until(self, holds: Callable[[dict[str, Any]], bool], deadline: float = 10.0) -> dict[str, Any]:
+        async with asyncio.timeout(deadline):
+            while True:
+                event: dict[str, Any] = await self.socket.receive_json()
+                self.seen.append(event)
+                if holds(event):
+                    return event
+
+
+async def until(manager: Manager, holds: Callable[[], bool], deadline: float = 10.0) -> None:
+    """Wait for a state of the inventory, as its changes tell. TimeoutError after `deadline` seconds."""
+    changed = asyncio.Event()
+    undo = manager.inventory.subscribe(lambda _: changed.set())
+    try:
+        async with asyncio.timeout(deadline):
+            while not holds():
+                changed.clear()
+                await changed.wait()
+    finally:
+        undo()

@@ -1,0 +1,37 @@
+"""A manager over the whole lab with its gateway on a socket of its own, and a client for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from lxdpm_tui.gateway.server import Gateway
+from lxdpm_tui.manager import Manager
+from tests.actions.images import paths_of
+from tests.gateway.client import Client
+from tests.lab.lab import Lab
+
+
+@pytest.fixture
+async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Gateway]:
+    """Serving on tmp_path/fleet.socket; h1 by its unix socket, h2 and i1 by HTTPS, h3 by SSH."""
+    async with (
+        Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager,
+        Gateway.serve(manager, tmp_path / "fleet.socket") as gateway,
+    ):
+        assert await manager.fleet.until_known(20) == []
+        yield gateway
+
+
+@pytest.fixture
+def manager(gateway: Gateway) -> Manager:
+    return gateway.manager
+
+
+@pytest.fixture
+async def client(gateway: Gateway, tmp_path: Path) -> AsyncIterator[Client]:
+    client = Client(tmp_path / "fleet.socket")
+    yield client
+    await client.close()
