@@ -26,10 +26,22 @@ from lxdpm_tui.store_rows import (
     ReservationLike,
     StoreError,
     TaskRow,
+    TokenRow,
+    TrustRow,
     without_secrets,
 )
 
-__all__ = ["AuditRow", "JournalRow", "PendingRow", "ReservationLike", "Store", "StoreError", "TaskRow"]
+__all__ = [
+    "AuditRow",
+    "JournalRow",
+    "PendingRow",
+    "ReservationLike",
+    "Store",
+    "StoreError",
+    "TaskRow",
+    "TokenRow",
+    "TrustRow",
+]
 
 T = TypeVar("T")
 
@@ -125,17 +137,25 @@ class Store:
             before,
         )
 
-    async def add_step(self, row: TaskRow, host: str, undo: str, args: Mapping[str, Any]) -> int:
-        """Enter a step into the task's journal, and the task as it is now; on the disk when this returns."""
+    async def add_steps(self, row: TaskRow, steps: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
+        """Enter steps (host, undo, args) into the task's journal, all or none, and the task as it is now.
 
-        def work() -> int:
+        They are on the disk when this returns. Gives their ids.
+        """
+
+        def work() -> list[int]:
             with self._transaction() as db:
                 self._upsert_task(db, row)
-                cursor = db.execute(
-                    "INSERT INTO journal (task, host, undo, args, created) VALUES (?, ?, ?, ?, ?)",
-                    (row.id, host, undo, _dump(args), time.time()),
-                )
-                return int(cursor.lastrowid or 0)
+                return [
+                    int(
+                        db.execute(
+                            "INSERT INTO journal (task, host, undo, args, created) VALUES (?, ?, ?, ?, ?)",
+                            (row.id, host, undo, _dump(args), time.time()),
+                        ).lastrowid
+                        or 0
+                    )
+                    for host, undo, args in steps
+                ]
 
         return await self._call(work)
 
@@ -176,6 +196,59 @@ class Store:
 
     async def pending_failed(self, id: int, error: str) -> None:
         await self._write("UPDATE pending SET error = ? WHERE id = ?", error, id)
+
+    # -- trust
+
+    async def add_trusted(self, row: TrustRow) -> bool:
+        """False when that certificate is let in already; then nothing changes."""
+
+        def work() -> bool:
+            with self._transaction() as db:
+                cursor = db.execute(
+                    "INSERT OR IGNORE INTO trust VALUES (?, ?, ?, ?, ?, ?)",
+                    (row.fingerprint, row.name, row.certificate, row.restricted, _dump(row.projects), row.added),
+                )
+                return cursor.rowcount == 1
+
+        return await self._call(work)
+
+    async def update_trusted(self, fingerprint: str, name: str, restricted: bool, projects: Sequence[str]) -> None:
+        await self._write(
+            "UPDATE trust SET name = ?, restricted = ?, projects = ? WHERE fingerprint = ?",
+            name, restricted, _dump(list(projects)), fingerprint,
+        )  # fmt: skip
+
+    async def remove_trusted(self, fingerprint: str) -> None:
+        await self._write("DELETE FROM trust WHERE fingerprint = ?", fingerprint)
+
+    async def list_trusted(self) -> list[TrustRow]:
+        """In the order in which they were let in."""
+        return [_trust_row(TrustRow, r) for r in await self._rows("SELECT * FROM trust ORDER BY added")]
+
+    async def add_token(self, row: TokenRow) -> None:
+        await self._write(
+            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row.id, row.name, row.digest, row.restricted, _dump(row.projects), row.created, row.expires,
+        )  # fmt: skip
+
+    async def take_token(self, digest: str, now: float) -> TokenRow | None:
+        """Use it up: it is gone when this returns. None when there is none, or it has expired."""
+
+        def work() -> TokenRow | None:
+            with self._transaction() as db:
+                found = db.execute("SELECT * FROM tokens WHERE digest = ? AND expires > ?", (digest, now)).fetchone()
+                db.execute("DELETE FROM tokens WHERE digest = ? OR expires <= ?", (digest, now))
+                return _trust_row(TokenRow, found) if found else None
+
+        return await self._call(work)
+
+    async def remove_token(self, id: str) -> None:
+        await self._write("DELETE FROM tokens WHERE id = ?", id)
+
+    async def list_tokens(self, now: float) -> list[TokenRow]:
+        """Those that can still be used, the oldest first."""
+        rows = await self._rows("SELECT * FROM tokens WHERE expires > ? ORDER BY created", now)
+        return [_trust_row(TokenRow, r) for r in rows]
 
     # -- audit
 
@@ -323,3 +396,11 @@ def _task_row(row: sqlite3.Row) -> TaskRow:
     for name in ("finish", "committed", "ended"):
         values[name] = bool(values[name])
     return TaskRow(**values)
+
+
+R = TypeVar("R", TrustRow, TokenRow)
+
+
+def _trust_row(kind: type[R], row: sqlite3.Row) -> R:
+    fields = {**dict(row), "restricted": bool(row["restricted"]), "projects": tuple(json.loads(row["projects"]))}
+    return kind(**fields)

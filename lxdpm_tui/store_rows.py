@@ -32,6 +32,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         " action TEXT NOT NULL, arguments TEXT NOT NULL, task TEXT NOT NULL, result TEXT NOT NULL)",
         "CREATE INDEX audit_task ON audit (task)",
     ),
+    (
+        "CREATE TABLE trust (fingerprint TEXT PRIMARY KEY, name TEXT NOT NULL, certificate TEXT NOT NULL,"
+        " restricted INTEGER NOT NULL, projects TEXT NOT NULL, added REAL NOT NULL)",
+        "CREATE TABLE tokens (id TEXT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE,"
+        " restricted INTEGER NOT NULL, projects TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL)",
+    ),
 )
 
 SECRET_WORDS = ("password", "passwd", "secret", "token", "private", "user-data", "vendor-data")
@@ -123,6 +129,34 @@ class AuditRow:
     arguments: dict[str, Any]
     task: str
     result: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRow:
+    """A client certificate that is let in. fingerprint: SHA-256, hex.  certificate: PEM.
+
+    restricted: to the projects named; else it may do everything.
+    """
+
+    fingerprint: str
+    name: str
+    certificate: str
+    restricted: bool = False
+    projects: tuple[str, ...] = ()
+    added: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A token that enrols one client. digest: SHA-256 of its secret, hex; the secret itself is kept nowhere."""
+
+    id: str
+    name: str
+    digest: str
+    restricted: bool
+    projects: tuple[str, ...]
+    created: float
+    expires: float
 
 
 def without_secrets(value: Any, name: str = "") -> Any:

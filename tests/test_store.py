@@ -6,7 +6,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +28,11 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 def row(id: str = "t1", **fields: object) -> TaskRow:
     return replace(TaskRow(id=id, kind="image-import", description="Importing", created=1.0), **fields)  # type: ignore[arg-type]
+
+
+async def step(store: Store, task: TaskRow, host: str, undo: str, args: dict[str, object]) -> int:
+    (id,) = await store.add_steps(task, [(host, undo, args)])
+    return id
 
 
 async def test_files_are_the_users_alone(store: Store) -> None:
@@ -74,8 +79,8 @@ async def test_reservations(store: Store) -> None:
 
 
 async def test_steps_survive_without_close(store: Store) -> None:
-    await store.add_step(row(metadata={"fingerprint": "ab"}), "h1", "image.absent", {"fingerprint": "ab"})
-    second = await store.add_step(row(), "h2", "image.absent", {"fingerprint": "ab"})
+    await step(store, row(metadata={"fingerprint": "ab"}), "h1", "image.absent", {"fingerprint": "ab"})
+    second = await step(store, row(), "h2", "image.absent", {"fingerprint": "ab"})
     await store.step_undone(second)
     # A second connection sees only what was committed: what a manager started after SIGKILL would see.
     other = Store(store.path)
@@ -87,6 +92,17 @@ async def test_steps_survive_without_close(store: Store) -> None:
         ("h2", "image.absent", {"fingerprint": "ab"}, False),
     ]
     await other.close()
+
+
+async def test_steps_go_in_together_or_not_at_all(store: Store) -> None:
+    def steps() -> Iterator[tuple[str, str, dict[str, object]]]:
+        yield "h1", "x", {}
+        raise ValueError("no more")
+
+    with pytest.raises(ValueError, match="no more"):
+        await store.add_steps(row(), steps())
+    assert await store.list_steps("t1") == []
+    assert await store.get_task("t1") is None
 
 
 async def test_journal_writes_are_synchronous(store: Store) -> None:
@@ -116,8 +132,8 @@ async def test_commit_brings_pending_work_along(store: Store) -> None:
 async def test_history_and_prune(store: Store) -> None:
     for number in range(5):
         await store.save_task(row(f"t{number}", created=float(number), ended=True))
-    step = await store.add_step(row("t0", created=0.0, ended=True), "h1", "x", {})
-    await store.step_failed(step, "no")
+    failed = await step(store, row("t0", created=0.0, ended=True), "h1", "x", {})
+    await store.step_failed(failed, "no")
     assert [task.id for task in await store.list_tasks(2)] == ["t4", "t3"]
     await store.prune_tasks(before=3.0)
     assert [task.id for task in await store.list_tasks()] == ["t4", "t3", "t0"]  # t0's undo failed: it stays
@@ -144,7 +160,7 @@ def test_secrets_are_found_at_any_depth() -> None:
 
 
 async def test_concurrent_writers_all_land(store: Store) -> None:
-    await asyncio.gather(*(store.add_step(row(), f"h{n}", "x", {"n": n}) for n in range(50)))
+    await asyncio.gather(*(step(store, row(), f"h{n}", "x", {"n": n}) for n in range(50)))
     assert sorted(s.args["n"] for s in await store.list_steps("t1")) == list(range(50))
 
 

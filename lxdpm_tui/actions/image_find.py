@@ -48,7 +48,7 @@ async def locate(manager: Manager, ref: str, project: str = "default", *, aliase
         if isinstance(answer, HostError):
             silent[name] = answer.reason
         elif isinstance(answer, ApiError):
-            if answer.code != 400:
+            if "more than one" not in answer.text.lower():
                 raise ActionError(str(answer), answer.code)
             raise ActionError(f"Image {ref!r} is the beginning of several fingerprints on {name}; give more of it")
         elif answer is not None:

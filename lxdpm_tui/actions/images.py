@@ -310,8 +310,7 @@ async def delete(
 
 async def _delete_on(manager: Manager, task: Task, journal: Journal, found: Found) -> None:
     args = {"project": task.project, "fingerprint": found.fingerprint}
-    for name in found.images:
-        await journal.intend(name, "image.absent", args)
+    await journal.intend_all((name, "image.absent", args) for name in found.images)
 
     async def one(name: str) -> str:
         task.update(host=name, status="deleting")

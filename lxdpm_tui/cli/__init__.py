@@ -40,7 +40,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--demo", type=_count, nargs="?", const=DEMO_HOSTS, metavar="N", help="a simulated fleet of N hosts"
     )
     parser.add_argument("--serve", action="store_true", help="headless: serve the LXD API instead of the console")
-    parser.add_argument("--listen", metavar="ADDR:PORT", help="with --serve: also listen on HTTPS")
+    parser.add_argument(
+        "--listen",
+        metavar="ADDR:PORT",
+        nargs="?",
+        const="127.0.0.1:8443",
+        help="with --serve: also listen on HTTPS (default 127.0.0.1:8443)",
+    )
     parser.add_argument(
         "--socket", type=Path, metavar="PATH", help="with --serve: the unix socket (default: in --state)"
     )
@@ -97,7 +103,10 @@ def _host(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None
 def _trust(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     trust = commands.add_parser("trust", help="who may use the gateway over HTTPS: add, list, remove")
     verbs = trust.add_subparsers(dest="verb", required=True, metavar="VERB")
-    verbs.add_parser("add", help="print a token that enrols one client").add_argument("name")
+    add = verbs.add_parser("add", help="print a token that enrols one client: lxc remote add fleet TOKEN")
+    add.add_argument("name")
+    add.add_argument("--project", action="append", default=[], help="restrict it to this project, may be repeated")
+    _add_json(add)
     _add_json(verbs.add_parser("list", help="the certificates that are trusted"))
     verbs.add_parser("remove", help="trust a certificate no longer").add_argument("fingerprint")
 

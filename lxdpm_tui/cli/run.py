@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lxdpm_tui.manager import Manager
 
 
+DEFAULT_PORT = 8443
+
+
 class Failure(Exception):
     """A command that did not work. code: the exit code."""
 
@@ -63,7 +66,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
         return hosts.run(arguments)
     if command == "trust":
-        raise Failure("there is no HTTPS listener yet: the gateway serves a unix socket, trusted by its mode", 1)
+        from lxdpm_tui.cli import trust
+
+        return asyncio.run(trust.run(arguments))
     if command == "planner":
         from lxdpm_tui.cli import actions
 
@@ -157,8 +162,7 @@ def _console(arguments: argparse.Namespace) -> int:
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    if arguments.listen:
-        raise Failure("--listen: there is no HTTPS listener yet; leave it out to serve the unix socket", 2)
+    listen = _listen_address(arguments.listen) if arguments.listen is not None else None
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -168,9 +172,20 @@ async def _serve(arguments: argparse.Namespace) -> int:
     async with open_manager(arguments) as manager:
         socket = (arguments.socket or manager.paths.socket).absolute()
         try:
-            async with Gateway.serve(manager, socket):
-                tell(f"ready unix:{socket}")
+            async with Gateway.serve(manager, socket, listen) as gateway:
+                tell(" ".join(["ready", f"unix:{socket}", *(f"https://{text}" for text in gateway.addresses)]))
                 await stop.wait()
         except OSError as error:
-            raise Failure(f"{socket}: {error.strerror or error}") from error
+            where = f"{socket} or {arguments.listen}" if listen else str(socket)
+            raise Failure(f"cannot listen on {where}: {error.strerror or error}") from error
     return 0
+
+
+def _listen_address(text: str) -> tuple[str, int]:
+    """ "ADDR:PORT", "ADDR" or ":PORT". Raises Failure."""
+    host, colon, port = text.rpartition(":")
+    if not colon or (text.count(":") > 1 and not text.startswith("[")):
+        host, port = text, str(DEFAULT_PORT)
+    if not port.isdigit() or not 0 <= int(port) < 65536:
+        raise Failure(f"--listen: expected ADDR:PORT, not {text!r}", 2)
+    return host.strip("[]") or "0.0.0.0", int(port)

@@ -202,7 +202,9 @@ async def nothing(call: Call) -> web.Response:
     return sync([])
 
 
-async def not_implemented(call: Call) -> web.Response:
+async def member_state(call: Call) -> web.Response:
+    if call.state.variant.has("cluster_member_state"):
+        raise Problem(404, "Cluster member not found")
     raise Problem(501, "not implemented")
 
 
@@ -223,7 +225,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/1.0/cluster": {"GET": cluster},
     "/1.0/cluster/members": {"GET": not_clustered},
     "/1.0/cluster/members/{name}": {"GET": not_clustered},
-    "/1.0/cluster/members/{name}/state": {"GET": not_implemented},
+    "/1.0/cluster/members/{name}/state": {"GET": member_state},
     "/1.0/cluster/groups": {"GET": no_groups},
     "/1.0/network-acls": {"GET": nothing},
     "/1.0/network-zones": {"GET": nothing},

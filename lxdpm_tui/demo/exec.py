@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import WSMsgType, web
@@ -16,7 +17,8 @@ from lxdpm_tui.demo.state import Instance, State
 from lxdpm_tui.demo.variants import JSON, Problem
 
 PATIENCE = 5.0  # seconds for all sockets to be there
-_LINGER = 5.0  # seconds a terminal's socket waits for its client to close
+_LINGER = 30.0  # seconds a terminal waits for its client to close
+_UNUSABLE = {126: "Command not executable", 127: "Command not found"}  # exit codes that LXD takes for these
 
 _ENVIRONMENT = {
     "HOME": "/root",
@@ -36,6 +38,7 @@ class Session:
         self._sockets: dict[str, web.WebSocketResponse] = {}
         self._complete = asyncio.Event()
         self._over = asyncio.Event()
+        self._left = asyncio.Event()  # the client closed its standard input
         self.input: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.controls: asyncio.Queue[JSON] = asyncio.Queue()
 
@@ -52,8 +55,6 @@ class Session:
         reader = asyncio.create_task(self._read(name, socket))
         try:
             await self._over.wait()
-            if name == "0" and len(self.fds) == 2:  # a terminal's client closes first
-                await asyncio.wait({reader}, timeout=_LINGER)
         finally:
             reader.cancel()
             if request.transport is not None:
@@ -72,6 +73,7 @@ class Session:
             elif message.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
                 if name == "0":
                     self.input.put_nowait(None)
+                    self._left.set()
                 return
 
     async def ready(self) -> None:
@@ -91,13 +93,16 @@ class Session:
                 self._sockets.pop("0" if len(self.fds) == 2 else str(number), None)
 
     async def finish(self) -> None:
-        """Say the end on every output, and let the sockets go."""
+        """Say the end on every output, and let the sockets go. A terminal's client is waited for: it closes first."""
         for name in ("0",) if len(self.fds) == 2 else ("1", "2"):
             if name in self._sockets and not self._sockets[name].closed:
                 try:
                     await self._sockets[name].send_str("")
                 except ConnectionError:
                     continue
+        if len(self.fds) == 2 and "0" in self._sockets:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._left.wait(), _LINGER)
         self._over.set()
 
 
@@ -170,9 +175,9 @@ async def _controlled(session: Session, process: Process, command: list[str], in
 
     obeying = asyncio.create_task(obey())
     try:
-        return await main
+        return _checked(await main)
     except CommandNotFoundError:
-        raise Problem(400, "Command not found") from None
+        raise Problem(400, _UNUSABLE[127]) from None
     except asyncio.CancelledError:
         if not signals:
             raise
@@ -180,6 +185,12 @@ async def _controlled(session: Session, process: Process, command: list[str], in
     finally:
         main.cancel()
         obeying.cancel()
+
+
+def _checked(status: int) -> int:
+    if status in _UNUSABLE:
+        raise Problem(400, _UNUSABLE[status])
+    return status
 
 
 def _recorded(
@@ -197,9 +208,9 @@ def _recorded(
         stdin.put_nowait(None)
         tell(state, found, "exec", {"command": command})
         try:
-            status = await process(write, stdin).run(command)
+            status = _checked(await process(write, stdin).run(command))
         except CommandNotFoundError:
-            raise Problem(400, "Command not found") from None
+            raise Problem(400, _UNUSABLE[127]) from None
         metadata: JSON = {"return": status}
         if body.get("record-output"):
             directory = "logs/exec-output" if state.variant.incus else "logs"

@@ -79,7 +79,12 @@ def import_file(state: State, project: Project, data: Content, headers: dict[str
         expected = headers.get("fingerprint", "")
         if expected and expected != data.fingerprint:
             raise Problem(500, f"fingerprints don't match, got {data.fingerprint} expected {expected}")
-        image = make(data, data.metadata())
+        metadata = data.metadata()
+        if not metadata.get("architecture"):
+            raise Problem(500, "Missing architecture")
+        if not metadata.get("creation_date"):
+            raise Problem(500, "Missing creation date")
+        image = make(data, metadata)
         image.filename = headers.get("filename", "")
         image.public = headers.get("public", "") in ("1", "true")
         image.properties |= dict(parse_qsl(headers.get("properties", "")))

@@ -224,7 +224,7 @@ def network_state(state: State, name: str) -> JSON:
         text, netmask = found["config"]["ipv4.address"].split("/")
         addresses.append({"family": "inet", "address": text, "netmask": netmask, "scope": "global"})
     bridge = {"id": "8000.00163e000001", "stp": False, "forward_delay": 1500, "vlan_default": 0}
-    bridge |= {"vlan_filtering": False, "upper_devices": []}
+    bridge |= {"vlan_filtering": False, "upper_devices": _ports(state, name)}
     return {
         "addresses": addresses,
         "counters": dict.fromkeys(("bytes_received", "bytes_sent", "packets_received", "packets_sent"), 0),
@@ -237,6 +237,17 @@ def network_state(state: State, name: str) -> JSON:
         "vlan": None,
         "ovn": None,
     }
+
+
+def _ports(state: State, bridge: str) -> list[str]:
+    """The host's ends of the network cards plugged into a bridge."""
+    return [
+        one.config.get(f"volatile.{card}.host_name", "")
+        for one in state.instances()
+        if one.running
+        for card, device in state.expanded(one)[1].items()
+        if device.get("network") == bridge
+    ]
 
 
 def leases(state: State, name: str) -> list[JSON]:

@@ -11,7 +11,7 @@ import msgspec
 
 from lxdpm_tui.config import HostConfig
 from lxdpm_tui.fleet import decode
-from lxdpm_tui.fleet.inventory import USABLE, HostRecord, HostStatus, Inventory
+from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Inventory
 from lxdpm_tui.fleet.watch import EventListener, Watcher
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.identity import ClientIdentity
@@ -20,6 +20,8 @@ from lxdpm_tui.hosts.transport import ApiError, ConnectionLost, Deadlines, HostE
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+LOST_AFTER = 2.0  # a new session takes less: what is silent longer is not there
 
 
 class Fleet:
@@ -119,35 +121,51 @@ class Fleet:
     ) -> dict[str, Any]:
         """Send one change to a host and follow it to its end, synchronous or not; gives the operation's metadata.
 
-        on_progress gets the operation's metadata as the host's events tell it. A host that is lost while its
-        operation runs raises ConnectionLost as soon as the watcher knows, instead of waiting for ever.
+        on_progress gets the operation's metadata as the host's events tell it. A host that falls silent in the middle
+        of it, and stays so for LOST_AFTER seconds, raises ConnectionLost: nobody waits for ever.
         Raises ApiError (the operation's own error text) and the HostError family.
         """
         host = self.hosts[name]
         seen: list[str] = []
         undo = self.subscribe_events(_progress(name, seen, on_progress)) if on_progress else None
         lost = asyncio.Event()
+        timer: asyncio.TimerHandle | None = None
+        was_usable = False
 
         def look(_: object = None) -> None:
+            nonlocal timer, was_usable
             record = self.inventory.hosts.get(name)
-            if record is None or record.status not in (*USABLE, HostStatus.CONNECTING):
-                lost.set()
+            if record is not None and record.usable:
+                was_usable = True
+                if timer:
+                    timer.cancel()
+                timer = None
+            elif was_usable and timer is None:
+                timer = asyncio.get_running_loop().call_later(LOST_AFTER, lost.set)
 
-        unwatch = self.inventory.subscribe(look)
-        waits: list[asyncio.Task[Any]] = []
-        try:
+        async def change() -> dict[str, Any]:
             reply = await host.request(method, path, params=params, json=json, headers=headers, deadlines=deadlines)
             envelope = reply.json()
             if envelope.get("type") != "async":
                 return envelope.get("metadata") or {}
             seen.append(operation_id(envelope["operation"]))
-            waits = [asyncio.create_task(host.wait(envelope["operation"])), asyncio.create_task(lost.wait())]
+            return (await host.wait(envelope["operation"])).get("metadata") or {}
+
+        unwatch = self.inventory.subscribe(look)
+        look()
+        waits: list[asyncio.Task[Any]] = [asyncio.create_task(change()), asyncio.create_task(lost.wait())]
+        try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if not waits[0].done():
-                raise ConnectionLost("the host was lost while its operation ran", name)
-            return waits[0].result().get("metadata") or {}
+                record = self.inventory.hosts.get(name)
+                why = f": {record.reason}" if record and record.reason else ""
+                raise ConnectionLost(f"it was lost in the middle of it{why}", name)
+            result: dict[str, Any] = waits[0].result()
+            return result
         finally:
             unwatch()
+            if timer:
+                timer.cancel()
             if undo:
                 undo()
             for wait in waits:

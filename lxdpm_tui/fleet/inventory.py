@@ -134,7 +134,10 @@ class Instance(msgspec.Struct, kw_only=True):
 
 
 class Image(msgspec.Struct, kw_only=True):
-    """One image on one host. `raw` is the host's own JSON object."""
+    """One image on one host. `raw` is the host's own JSON object.
+
+    project: one that sees it. A project without images of its own has those of default, under its own name too.
+    """
 
     host: str
     project: str
@@ -157,7 +160,7 @@ class Image(msgspec.Struct, kw_only=True):
 
 
 class Profile(msgspec.Struct, kw_only=True):
-    """One profile on one host. `raw` is the host's own JSON object."""
+    """One profile on one host. `raw` is the host's own JSON object. project: one that sees it, as for images."""
 
     host: str
     project: str
@@ -334,8 +337,10 @@ class Inventory:
 
 
 def _carry_live_figures(old: Record | None, new: Record) -> None:
-    """A row read again keeps the figures that its own JSON does not carry, as long as it runs."""
-    if isinstance(old, Instance) and isinstance(new, Instance) and new.status == "Running":
+    """A row read again keeps the figures that its own JSON does not carry, as long as it is the same run of it."""
+    if not isinstance(old, Instance) or not isinstance(new, Instance) or new.status != "Running":
+        return
+    if old.status == "Running" and old.last_used_at == new.last_used_at:
         if new.memory < 0:
             new.memory, new.cpu = old.memory, old.cpu
         if not new.addresses:

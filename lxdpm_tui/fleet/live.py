@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from lxdpm_tui.fleet.inventory import Key
 
-FIRST = 0.5  # seconds until an instance without an address is asked for one; each next pause is twice as long
+FIRST = 0.5  # seconds until an instance without an address is asked for one
+GROWTH = 1.5  # each next pause is that much longer
 LONGEST = 60.0
 AT_ONCE = 10  # instances asked in one round
 
@@ -19,11 +20,11 @@ class AddressHunt:
 
     def due(self, missing: Iterable[Key], now: float) -> list[Key]:
         """Those to ask now, at most AT_ONCE. missing: all that have none now; the others are forgotten."""
-        self._due = {key: self._due.get(key, (now + FIRST, 2 * FIRST)) for key in missing}
+        self._due = {key: self._due.get(key, (now + FIRST, GROWTH * FIRST)) for key in missing}
         asked = [key for key, (when, _) in self._due.items() if when <= now][:AT_ONCE]
         for key in asked:
             pause = self._due[key][1]
-            self._due[key] = (now + pause, min(LONGEST, 2 * pause))
+            self._due[key] = (now + pause, min(LONGEST, GROWTH * pause))
         return asked
 
     def pause(self, now: float) -> float | None:

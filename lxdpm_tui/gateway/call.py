@@ -19,6 +19,24 @@ if TYPE_CHECKING:
 BODY_LIMIT = 8 << 20  # bytes of a JSON body; files and images are streamed and have none
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who calls. name: "unix" or the certificate's fingerprint, "" for nobody we know.
+
+    method: "unix" or "tls".  certificate: DER of what it showed, b"" for none.  projects: those it is restricted to,
+    None = it is not restricted.
+    """
+
+    name: str
+    method: str
+    trusted: bool
+    certificate: bytes = b""
+    projects: frozenset[str] | None = None
+
+
+UNIX = Client("unix", "unix", trusted=True)
+
+
 @dataclass(slots=True)
 class Call:
     """A routed request.
@@ -32,8 +50,16 @@ class Call:
     path: str
     vars: Mapping[str, str]
     query: MultiMapping[str]
-    caller: str
+    client: Client
     collection: str = "instances"
+
+    @property
+    def caller(self) -> str:
+        return self.client.name
+
+    def allows(self, project: str) -> bool:
+        """Whether the caller may see what is in that project."""
+        return self.client.projects is None or project in self.client.projects
 
     @property
     def manager(self) -> Manager:

@@ -1,9 +1,9 @@
 """Lists of the whole fleet: all hosts at once, and a host that gives no sign of life costs its own rows only.
 
 Hosts that are known to be down are not asked: their last-known rows are served and marked. Of the others everybody is
-asked, with a cheap question beside the costly one. Once all others have answered, a host that has answered not even
-the cheap one for GRACE seconds, and whose rows the event stream has kept true, is served from those; its watcher is
-told to look. A host that is alive gets BUDGET seconds.
+asked, and who has not answered PROBE_AFTER seconds later is asked a cheap question too. Once all others have answered,
+a host that has answered not even the cheap one for GRACE seconds, and whose rows the event stream has kept true, is
+served from those; its watcher is told to look. A host that is alive gets BUDGET seconds.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from lxdpm_tui.fleet.fleet import Fleet
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
 
+PROBE_AFTER = 0.015  # most lists are there by then, and a probe that is given up costs its connection
 GRACE = 0.06
 BUDGET = 10.0
 ALIVE = Deadlines(connect=BUDGET, first_byte=BUDGET, idle=BUDGET)
@@ -42,13 +43,17 @@ async def gather(fleet: Fleet, ask: Callable[[Host], Awaitable[T]], hosts: Itera
     alive: set[str] = set()
     asking: dict[asyncio.Task[T], str] = {}
     probing: set[asyncio.Task[None]] = set()
+
+    def probe() -> None:
+        slow = [name for task, name in asking.items() if not task.done()]
+        probing.update(asyncio.create_task(_probe(fleet.hosts[name], alive)) for name in slow)
+
     for name in names:
         if name not in fleet.hosts or not fleet.inventory.hosts[name].usable:
             found.cached[name] = True
             continue
         asking[asyncio.create_task(_bounded(ask, fleet.hosts[name]))] = name
-        if len(names) > 1:
-            probing.add(asyncio.create_task(_probe(fleet.hosts[name], alive)))
+    later = asyncio.get_running_loop().call_later(PROBE_AFTER, probe) if len(names) > 1 else None
     last = time.monotonic()
     pending = set(asking)
     try:
@@ -67,10 +72,12 @@ async def gather(fleet: Fleet, ask: Callable[[Host], Awaitable[T]], hosts: Itera
                     fleet.watch(name).retry_now()
                 break
     finally:
+        if later is not None:
+            later.cancel()
         for asked in pending:
             asked.cancel()
-        for probe in probing:
-            probe.cancel()
+        for probed in probing:
+            probed.cancel()
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -13,18 +14,29 @@ from lxdpm_tui.gateway.call import Call
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
+class Access(Enum):
+    PUBLIC = "public"
+    PROJECT = "project"
+    SERVER = "server"
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """pattern: "/1.0/images/{fingerprint}/export"; a last "{name...}" takes the rest, slashes included."""
+    """pattern: "/1.0/images/{fingerprint}/export"; a last "{name...}" takes the rest, slashes included.
+
+    access: who may call it. PUBLIC: anybody, the handler looks at call.trusted; PROJECT: trusted clients, restricted
+    ones for their own projects; SERVER: trusted clients that are not restricted.
+    """
 
     method: str
     pattern: str
     handler: Handler
+    access: Access = Access.PROJECT
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    handler: Handler
+    route: Route
     vars: dict[str, str]
 
 
@@ -50,7 +62,7 @@ class Router:
                 continue
             known = True
             if route.method == method:
-                return Match(route.handler, found)
+                return Match(route, found)
         if known:
             raise MethodUnknown
         return None

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import os
+import socket as socket_module
+import ssl
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote
 
 from aiohttp import web
+from cryptography import x509
 
 from lxdpm_tui.actions.registry import ActionError
+from lxdpm_tui.actions.trust import Trust
 from lxdpm_tui.gateway import answers, routes
-from lxdpm_tui.gateway.call import Call
+from lxdpm_tui.gateway.call import UNIX, Call, Client
 from lxdpm_tui.gateway.events import Hub
-from lxdpm_tui.gateway.routing import MethodUnknown, Router, collapse
+from lxdpm_tui.gateway.routing import Access, MethodUnknown, Route, Router, collapse
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.manager import Manager, caller
 from lxdpm_tui.store import StoreError
@@ -25,6 +31,7 @@ log = logging.getLogger(__name__)
 
 LIMIT = 1 << 20  # bytes of a request line or header field; LXD takes as much
 SOCKET_MODE = 0o660
+ADDRESSES = "gateway.addresses"  # setting: where it last listened, for tokens made while it does not run
 COLLECTIONS = ("instances", "containers", "virtual-machines")
 
 
@@ -34,13 +41,28 @@ class Gateway:
     def __init__(self, manager: Manager) -> None:
         self.manager = manager
         self.hub = Hub(manager)
+        self.trust = Trust(manager.store)
+        self.addresses: tuple[str, ...] = ()  # "host:port" of the HTTPS listener
+        self.certificate = ""  # PEM of what it shows
         self._router = Router(routes.table())
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate, hex; "" without a listener."""
+        der = ssl.PEM_cert_to_DER_cert(self.certificate) if self.certificate else b""
+        return hashlib.sha256(der).hexdigest() if der else ""
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def serve(cls, manager: Manager, socket: Path) -> AsyncIterator[Gateway]:
-        """Serve on a unix socket, trusted by its mode. Raises OSError naming the path when it cannot be bound."""
+    async def serve(
+        cls, manager: Manager, socket: Path, listen: tuple[str, int] | None = None
+    ) -> AsyncIterator[Gateway]:
+        """Serve on a unix socket, trusted by its mode, and on HTTPS when `listen` (host, port) is given.
+
+        Raises OSError when either cannot be bound.
+        """
         gateway = cls(manager)
+        await gateway.trust.load()
         server = web.Server(
             gateway.handle,
             handler_cancellation=True,
@@ -52,6 +74,8 @@ class Gateway:
         runner = web.ServerRunner(server, shutdown_timeout=2.0)
         await runner.setup()
         try:
+            if listen is not None:
+                await gateway._listen(runner, *listen)
             _clear(socket)
             site = web.UnixSite(runner, socket)
             before = os.umask(0o117)  # never open to others, not even for a moment
@@ -67,15 +91,42 @@ class Gateway:
             with contextlib.suppress(FileNotFoundError):
                 socket.unlink()
 
+    async def _listen(self, runner: web.ServerRunner, host: str, port: int) -> None:
+        from lxdpm_tui.gateway.tls import ServerContext, ensure_certificate
+
+        names = () if host in ("", "0.0.0.0", "::") else (host,)
+        cert, key = await asyncio.to_thread(ensure_certificate, self.manager.paths.state_dir, names)
+        self.certificate = cert.read_text()
+        site = web.TCPSite(runner, host, port, ssl_context=ServerContext(cert, key), backlog=1024)
+        await site.start()
+        bound = site._server.sockets[0].getsockname() if isinstance(site._server, asyncio.Server) else (host, port)
+        self.addresses = tuple(_reached_by(str(bound[0]), int(bound[1])))
+        await self.manager.store.set_setting(ADDRESSES, "\n".join(self.addresses))
+
+    def _client(self, request: web.BaseRequest) -> Client:
+        """Who calls: the unix socket is trusted by its mode, certificates by the trust store."""
+        transport = request.transport
+        tls = transport.get_extra_info("ssl_object") if transport is not None else None
+        if tls is None:
+            return UNIX
+        der = tls.getpeercert(True) or b""
+        fingerprint = hashlib.sha256(der).hexdigest() if der else ""
+        row = self.trust.get(fingerprint)
+        if row is None or not in_its_time(der):
+            return Client("", "tls", trusted=False, certificate=der)
+        return Client(fingerprint, "tls", True, der, frozenset(row.projects) if row.restricted else None)
+
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request to its answer; nothing escapes but a cancellation."""
-        caller.set("unix")
+        client = self._client(request)
+        caller.set(client.name or "untrusted")
         raw, _, _ = request.raw_path.partition("?")
         path = collapse(raw)
         try:
             match = self._router.match(request.method, path)
             if match is None:
                 return answers.error(404, "not found")
+            _check_access(match.route, client, request)
             collection = unquote(path.split("/")[2]) if path.count("/") > 1 else ""
             call = Call(
                 gateway=self,
@@ -83,10 +134,10 @@ class Gateway:
                 path=path,
                 vars=match.vars,
                 query=request.query,
-                caller="unix",
+                client=client,
                 collection=collection if collection in COLLECTIONS else "instances",
             )
-            return await match.handler(call)
+            return await match.route.handler(call)
         except MethodUnknown:
             return answers.error(501, "not implemented")
         except ActionError as error:
@@ -103,6 +154,34 @@ class Gateway:
         except Exception:
             log.exception("%s %s", request.method, path)
             return _refused(request, 500, "internal error, see the manager's log")
+
+
+def _check_access(route: Route, client: Client, request: web.BaseRequest) -> None:
+    """Raises ActionError 403. What a PUBLIC route shows to whom is for its handler."""
+    if route.access is Access.PUBLIC:
+        return
+    if not client.trusted:
+        raise ActionError("not authorized", 403)
+    if client.projects is None:
+        return
+    if route.access is Access.SERVER:
+        raise ActionError("Certificate is restricted", 403)
+    if (request.query.get("project") or "default") not in client.projects and "all-projects" not in request.query:
+        raise ActionError("Certificate is restricted", 403)
+
+
+def in_its_time(der: bytes) -> bool:
+    """Whether the certificate is valid today; the handshake does not look."""
+    certificate = x509.load_der_x509_certificate(der)
+    return certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
+
+
+def _reached_by(host: str, port: int) -> list[str]:
+    """The addresses that a listener on host can be reached by, as "host:port"."""
+    if host not in ("0.0.0.0", "::"):
+        return [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"]
+    names = {info[4][0] for info in socket_module.getaddrinfo(socket_module.gethostname(), None)}
+    return [f"[{name}]:{port}" if ":" in str(name) else f"{name}:{port}" for name in sorted(map(str, names))]
 
 
 def _refused(request: web.BaseRequest, code: int, text: str) -> web.StreamResponse:

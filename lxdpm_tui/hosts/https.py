@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from lxdpm_tui.config import HttpsAddress
 from lxdpm_tui.hosts.identity import ClientIdentity
 from lxdpm_tui.hosts.transport import IdentityChanged, P, Unreachable, Untrusted
 
+_NEXT_ADDRESS = 0.25  # seconds until a name's next address is tried beside the first
 _SHUTDOWN = 1.0  # seconds that a closing TLS connection waits for the peer's farewell
 
 
@@ -73,6 +75,9 @@ def client_context(identity: ClientIdentity | None) -> ssl.SSLContext:
 
 async def connect_tls(address: HttpsAddress, context: ssl.SSLContext) -> asyncio.Transport:
     """A TLS connection on which nothing was sent yet, with a protocol that ignores all. Raises Unreachable."""
+    # asyncio's race between addresses leaks a connected socket when it is cancelled (seen in 3.11): only where there
+    # can be several addresses.
+    race = None if _is_literal(address.host) else _NEXT_ADDRESS
     try:
         transport, _ = await asyncio.get_running_loop().create_connection(
             asyncio.Protocol,
@@ -80,7 +85,7 @@ async def connect_tls(address: HttpsAddress, context: ssl.SSLContext) -> asyncio
             address.port,
             ssl=context,
             ssl_shutdown_timeout=_SHUTDOWN,
-            happy_eyeballs_delay=0.25,
+            happy_eyeballs_delay=race,
         )
     except ssl.SSLError as error:
         raise Unreachable(f"TLS with {address.host}:{address.port} failed: {error.reason or error}") from error
@@ -91,6 +96,14 @@ async def connect_tls(address: HttpsAddress, context: ssl.SSLContext) -> asyncio
     except OSError as error:
         raise Unreachable(f"{address.host}:{address.port}: {error.strerror or error}") from error
     return transport
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def server_fingerprint(transport: asyncio.Transport) -> str:

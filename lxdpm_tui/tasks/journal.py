@@ -41,12 +41,21 @@ class Journal:
         undo: the name of a handler in TaskManager.undo_handlers, which gets args with "host" and "task" (the task's
         id) added. The task as it is shown now is kept along with it. Raises StoreError: then nothing may be changed.
         """
+        return (await self.intend_all([(host, undo, args)]))[0]
+
+    async def intend_all(self, steps: Iterable[tuple[str, str, Mapping[str, Any]]]) -> list[int]:
+        """Enter several (host, undo, args), all or none of them: a task that is to be finished after a crash must have
+        all its steps in the journal before the first is made."""
         if self._commit is not None or self.committed:
             raise RuntimeError("the task was committed")
-        full = {**args, "host": host, "task": self.task.id}
-        id = await self._store.add_step(self.row(), host, undo, full)
-        self.steps.append(JournalRow(id, self.task.id, host, undo, full, time.time()))
-        return id
+        full = [(host, undo, {**args, "host": host, "task": self.task.id}) for host, undo, args in steps]
+        ids = await self._store.add_steps(self.row(), full)
+        now = time.time()
+        self.steps += [
+            JournalRow(id, self.task.id, host, undo, args, now)
+            for id, (host, undo, args) in zip(ids, full, strict=True)
+        ]
+        return ids
 
     async def settle(self, id: int) -> None:
         """This step needs no undo any more: somebody else sees to it, or it has been taken back already."""

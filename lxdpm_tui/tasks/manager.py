@@ -73,8 +73,13 @@ class TaskManager:
         if self.closing:
             raise StoreError(STOPPED)
         own = Journal(self._store, task, finish=finish)
+        self.tasks[task.id] = task  # before the first await: who asks what is under way must see it
         if journal:
-            await self._store.save_task(own.row())
+            try:
+                await self._store.save_task(own.row())
+            except BaseException:
+                del self.tasks[task.id]
+                raise
         self._run(task, self._work(task, runner, own))
         return task
 
@@ -199,10 +204,13 @@ class TaskManager:
             await self._end(task, journal, Status.SUCCESS)
             return
         failed = await self._undo(task, journal)
-        if journal.finish:
+        if journal.finish and journal.steps:
             await self._end(task, journal, Status.FAILURE if failed else Status.SUCCESS, "; ".join(failed))
             return
-        text = f"{STOPPED} in the middle of it; " + ("; ".join(failed) or "what had been done was undone")
+        if journal.steps:
+            text = f"{STOPPED} in the middle of it; " + ("; ".join(failed) or "what had been done was undone")
+        else:
+            text = f"{STOPPED} before anything was changed"
         await self._end(task, journal, Status.FAILURE, text, 500)
 
     async def _end(self, task: Task, journal: Journal, status: Status, error: str = "", code: int = 0) -> None:

@@ -141,8 +141,8 @@ class Task:
             "id": self.id,
             "class": "task",
             "description": self.description,
-            "created_at": _text(self.created),
-            "updated_at": _text(self.updated),
+            "created_at": text_of(self.created),
+            "updated_at": text_of(self.updated),
             "status": self.status.text,
             "status_code": int(self.status),
             "resources": self.resources or None,
@@ -153,5 +153,6 @@ class Task:
         }
 
 
-def _text(when: float) -> str:
+def text_of(when: float) -> str:
+    """A time (seconds since the epoch) as LXD writes it."""
     return datetime.fromtimestamp(when, UTC).isoformat().replace("+00:00", "Z")

@@ -1,4 +1,9 @@
-"""What the tests of image work share: a manager over the lab, and what the hosts really hold."""
+"""What the tests of image work share: a manager over the lab, and what the hosts really hold.
+
+Everything that asks a daemon here does so on another thread. LXD accepts no connection on its unix socket while the
+last one has not sent its first byte, so a test that blocks the event loop just as the manager has dialled would wait
+for itself.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,6 @@ import asyncio
 import hashlib
 import os
 import shutil
-from functools import partial
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +20,8 @@ from lxdpm_tui.config import Paths
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status, Task
 from tests.lab.lab import Lab
+
+off = asyncio.to_thread
 
 
 def paths_of(lab: Lab, folder: Path) -> Paths:
@@ -28,34 +34,23 @@ def paths_of(lab: Lab, folder: Path) -> Paths:
 
 
 @asynccontextmanager
-async def managed(lab: Lab, folder: Path) -> AsyncIterator[Manager]:
-    """A manager over the whole lab, by unix, https and ssh; all hosts can be asked."""
-    for n in ("h1","h2","h3"): lab.hosts[n].api("PATCH","/1.0",{"config":{"core.debug_address":f"{lab.hosts[n].address}:8444"}})
+async def managed(lab: Lab, folder: Path, hosts: Iterable[str] | None = None) -> AsyncIterator[Manager]:
+    """A manager over the whole lab, by unix, https and ssh; all hosts (those named) can be asked."""
     async with Manager.open(paths_of(lab, folder), lab.hosts_config()) as manager:
-        await asyncio.gather(*(manager.fleet.until_usable(name, 20) for name in lab.hosts))
+        await asyncio.gather(*(manager.fleet.until_usable(name, 20) for name in hosts or lab.hosts))
         yield manager
 
 
-def held(lab: Lab, hosts: Iterable[str] | None = None, project: str = "default") -> dict[str, Any]:
+async def held(lab: Lab, hosts: Iterable[str] | None = None, project: str = "default") -> dict[str, Any]:
     """Per host all images with all that the host says of them, all aliases, and the names of the projects."""
+    return await asyncio.to_thread(held_now, lab, hosts or lab.hosts, project)
+
+
+def held_now(lab: Lab, hosts: Iterable[str], project: str = "default") -> dict[str, Any]:
+    """The same, blocking."""
     found = {}
-    for name in hosts or lab.hosts:
-        import signal, time, sys
-        def api2(*a, **k):
-            try: return lab.hosts[name].api(*a, timeout=8, **k)
-            except OSError as e:
-                print("STUCK", name, a, lab.hosts[name].daemon_pid, time.time(), file=sys.__stderr__)
-                import urllib.request
-                if name[0] == "h":
-                    d = urllib.request.urlopen(f"http://{lab.hosts[name].address}:8444/debug/pprof/goroutine?debug=2", timeout=5).read()
-                    open("/tmp/goroutines.txt","wb").write(d)
-                for n in range(10):
-                    for p in ("/1.0/operations?recursion=1","/1.0/images?recursion=1"):
-                        t=time.time()
-                        try: lab.hosts[name].api("GET", p, timeout=4); print(p, "ok", time.time()-t, file=sys.__stderr__)
-                        except Exception as e: print(p, repr(e), file=sys.__stderr__)
-                raise
-        api = api2
+    for name in hosts:
+        api = lab.hosts[name].api
         images = api("GET", f"/1.0/images?recursion=1&project={project}") or []
         aliases = api("GET", f"/1.0/images/aliases?recursion=1&project={project}") or []
         found[name] = {
@@ -66,13 +61,14 @@ def held(lab: Lab, hosts: Iterable[str] | None = None, project: str = "default")
     return found
 
 
-def holders(lab: Lab, fingerprint: str) -> set[str]:
-    return {name for name, host in held(lab).items() if fingerprint in host["images"]}
+async def holders(lab: Lab, fingerprint: str) -> set[str]:
+    return {name for name, host in (await held(lab)).items() if fingerprint in host["images"]}
 
 
-def targets(lab: Lab, alias: str) -> dict[str, str]:
+async def targets(lab: Lab, alias: str) -> dict[str, str]:
     """Host -> fingerprint, of the hosts that have the alias."""
-    return {name: host["aliases"][alias]["target"] for name, host in held(lab).items() if alias in host["aliases"]}
+    found = {name: host["aliases"] for name, host in (await held(lab)).items()}
+    return {name: aliases[alias]["target"] for name, aliases in found.items() if alias in aliases}
 
 
 def new_image(lab: Lab, name: str, size: int = 0) -> tuple[Path, str]:

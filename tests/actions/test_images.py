@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from lxdpm_tui.actions import images
+from lxdpm_tui.actions import image_host, images
 from lxdpm_tui.actions.image_body import new_spool_file
 from lxdpm_tui.actions.registry import ActionError
+from lxdpm_tui.hosts.transport import Deadlines
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status
-from tests.actions.images import ended, held, holders, managed, new_image, targets, until
+from tests.actions.images import ended, held, holders, managed, new_image, off, targets, until
 from tests.lab.lab import Lab
 
 ALL = {"h1", "h2", "h3", "i1"}
@@ -35,9 +36,9 @@ async def test_a_file_reaches_all_hosts(manager: Manager, clean_lab: Lab) -> Non
     path, fingerprint = new_image(clean_lab, "file")
     task = await manager.run("image-import", source=str(path), aliases=["web", "web/2"], public=True)
     await ended(task)
-    assert holders(clean_lab, fingerprint) == ALL
-    assert targets(clean_lab, "web") == targets(clean_lab, "web/2") == dict.fromkeys(ALL, fingerprint)
-    for host in held(clean_lab).values():
+    assert await holders(clean_lab, fingerprint) == ALL
+    assert await targets(clean_lab, "web") == await targets(clean_lab, "web/2") == dict.fromkeys(ALL, fingerprint)
+    for host in (await held(clean_lab)).values():
         image = host["images"][fingerprint]
         assert (image["public"], image["filename"], image["properties"]["os"]) == (True, path.name, "busybox")
     assert {host["status"] for host in task.hosts.values()} == {"done"}
@@ -49,16 +50,16 @@ async def test_a_split_image(manager: Manager, clean_lab: Lab, tmp_path: Path) -
     metadata, rootfs = split_image(tmp_path)
     await ended(await manager.run("image-import", source=str(metadata), rootfs=str(rootfs)))
     fingerprint = hashlib.sha256(metadata.read_bytes() + rootfs.read_bytes()).hexdigest()
-    assert holders(clean_lab, fingerprint) == ALL
+    assert await holders(clean_lab, fingerprint) == ALL
 
 
 async def test_what_was_there_stays_as_it_was(manager: Manager, clean_lab: Lab) -> None:
     path, fingerprint = new_image(clean_lab, "there")
     await ended(await manager.run("image-import", source=str(path), hosts=["h2"], aliases=["mine"]))
-    before = held(clean_lab)["h2"]
+    before = (await held(clean_lab))["h2"]
     task = await ended(await manager.run("image-import", source=str(path), public=True, aliases=["ours"]))
-    assert holders(clean_lab, fingerprint) == ALL
-    after = held(clean_lab)["h2"]
+    assert await holders(clean_lab, fingerprint) == ALL
+    after = (await held(clean_lab))["h2"]
     image, was = after["images"][fingerprint], before["images"][fingerprint]
     assert {alias["name"] for alias in image.pop("aliases")} == {"mine", "ours"}
     was.pop("aliases")
@@ -68,36 +69,39 @@ async def test_what_was_there_stays_as_it_was(manager: Manager, clean_lab: Lab) 
 
 async def test_one_host_that_refuses(manager: Manager, clean_lab: Lab) -> None:
     for name in ALL - {"h3"}:
-        clean_lab.hosts[name].api("POST", "/1.0/projects", {"name": "p", "config": {"features.images": "true"}})
-    before = held(clean_lab, ALL - {"h3"}, "p")
+        await off(
+            clean_lab.hosts[name].api, "POST", "/1.0/projects", {"name": "p", "config": {"features.images": "true"}}
+        )
+    before = await held(clean_lab, ALL - {"h3"}, "p")
     path, fingerprint = new_image(clean_lab, "refused", 1 << 20)
     task = await manager.run("image-import", source=str(path), project="p", aliases=["a"])
     await ended(task, Status.FAILURE)
     assert task.error.startswith("h3: ")
     assert "h3" in task.hosts["h3"]["error"]
-    assert held(clean_lab, ALL - {"h3"}, "p") == before
-    assert holders(clean_lab, fingerprint) == set()
+    assert await held(clean_lab, ALL - {"h3"}, "p") == before
+    assert await holders(clean_lab, fingerprint) == set()
 
 
 @pytest.mark.parametrize("victim", ["h1", "h2", "h3", "i1"])
 async def test_one_host_that_dies_midway(manager: Manager, clean_lab: Lab, victim: str) -> None:
     """By turns a host on a unix socket, on https, on ssh, and Incus."""
-    before = held(clean_lab)
+    before = await held(clean_lab)
     path, fingerprint = new_image(clean_lab, "dies", 24 << 20)
     task = await manager.run("image-import", source=str(path), aliases=["a"])
     await until(task, lambda t: 0 < t.hosts[victim].get("progress", 0) < 100)
-    clean_lab.hosts[victim].kill()
+    await off(clean_lab.hosts[victim].kill)
     await until(task, lambda t: f"undoing on {victim}, waits for" in t.metadata.get("undo", ""))
     assert task.status is Status.RUNNING
-    clean_lab.hosts[victim].start()
+    await off(clean_lab.hosts[victim].start)
     await ended(task, Status.FAILURE)
     assert task.error.startswith(f"{victim}: ")
-    assert holders(clean_lab, fingerprint) == set()
-    assert held(clean_lab) == before
+    assert await holders(clean_lab, fingerprint) == set()
+    assert await held(clean_lab) == before
 
 
-async def test_one_host_that_hangs_midway(manager: Manager, clean_lab: Lab) -> None:
-    before = held(clean_lab)
+async def test_one_host_that_hangs_midway(manager: Manager, clean_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image_host, "QUICK", Deadlines(connect=2.0, first_byte=2.0, idle=2.0))
+    before = await held(clean_lab)
     path, fingerprint = new_image(clean_lab, "hangs", 24 << 20)
     task = await manager.run("image-import", source=str(path))
     await until(task, lambda t: 0 < t.hosts["h2"].get("progress", 0) < 100)
@@ -105,31 +109,31 @@ async def test_one_host_that_hangs_midway(manager: Manager, clean_lab: Lab) -> N
         assert task.cancel()  # a hung host is found by the silence limit; a person is faster
         await until(task, lambda t: "undoing on h2, waits for h2" in t.metadata.get("undo", ""))
     await ended(task, Status.CANCELLED)
-    assert holders(clean_lab, fingerprint) == set()
-    assert held(clean_lab) == before
+    assert await holders(clean_lab, fingerprint) == set()
+    assert await held(clean_lab) == before
 
 
 async def test_aliases_that_had_moved_go_back(manager: Manager, clean_lab: Lab) -> None:
     old = clean_lab.image_fingerprint
     for name in ("h1", "i1"):
         body = {"name": "stable", "target": old, "description": f"of {name}"}
-        clean_lab.hosts[name].api("POST", "/1.0/images/aliases", body)
-    before = held(clean_lab)
+        await off(clean_lab.hosts[name].api, "POST", "/1.0/images/aliases", body)
+    before = await held(clean_lab)
     path, fingerprint = new_image(clean_lab, "moves")
     with pytest.raises(AssertionError, match="already exists"):
         await ended(await manager.run("image-import", source=str(path), aliases=["stable"]))
-    assert held(clean_lab) == before
+    assert await held(clean_lab) == before
 
     task = await manager.run("image-import", source=str(path), aliases=["stable"], reuse=True)
     moved = asyncio.Event()
     task.subscribe(lambda t: moved.set() or t.cancel() if t.hosts["h1"]["status"] == "done" else None)
     await ended(task, Status.CANCELLED)
     assert moved.is_set()
-    assert held(clean_lab) == before
+    assert await held(clean_lab) == before
 
     await ended(await manager.run("image-import", source=str(path), aliases=["stable"], reuse=True))
-    assert targets(clean_lab, "stable") == dict.fromkeys(ALL, fingerprint)
-    assert holders(clean_lab, old) == ALL
+    assert await targets(clean_lab, "stable") == dict.fromkeys(ALL, fingerprint)
+    assert await holders(clean_lab, old) == ALL
 
 
 async def test_another_hosts_image(manager: Manager, clean_lab: Lab, tmp_path: Path) -> None:
@@ -139,15 +143,15 @@ async def test_another_hosts_image(manager: Manager, clean_lab: Lab, tmp_path: P
     split = hashlib.sha256(metadata.read_bytes() + rootfs.read_bytes()).hexdigest()
     await ended(await manager.run("image-import", source=str(path), hosts=["i1"], aliases=["theirs"]))
     await ended(await manager.run("image-import", source=str(metadata), rootfs=str(rootfs), hosts=["h1"]))
-    clean_lab.hosts["i1"].api("PATCH", f"/1.0/images/{unified}", {"properties": {"note": "a=b&c d/é"}})
+    await off(clean_lab.hosts["i1"].api, "PATCH", f"/1.0/images/{unified}", {"properties": {"note": "a=b&c d/é"}})
 
     await ended(await manager.run("image-import", source="i1:theirs", aliases=["ours"]))
-    assert holders(clean_lab, unified) == ALL
-    assert targets(clean_lab, "ours") == dict.fromkeys(ALL, unified)
-    assert {host["images"][unified]["properties"]["note"] for host in held(clean_lab).values()} == {"a=b&c d/é"}
+    assert await holders(clean_lab, unified) == ALL
+    assert await targets(clean_lab, "ours") == dict.fromkeys(ALL, unified)
+    assert {host["images"][unified]["properties"]["note"] for host in (await held(clean_lab)).values()} == {"a=b&c d/é"}
 
     await ended(await manager.run("image-import", source=f"h1:{split[:12]}"))
-    assert holders(clean_lab, split) == ALL
+    assert await holders(clean_lab, split) == ALL
 
     with pytest.raises(ActionError, match="h1: Image not found") as error:
         await manager.run("image-import", source="h1:nothing")
@@ -161,16 +165,16 @@ async def test_pulled_from_another_server(manager: Manager, clean_lab: Lab, tmp_
     pem = tmp_path / "h1.crt"
     pem.write_text(clean_lab.hosts["h1"].certificate)
     server = f"https://{clean_lab.hosts['h1'].address}:8443"
-    before = held(clean_lab)
+    before = await held(clean_lab)
 
     missing = await manager.run("image-import", source=f"lxd+{server}#nothing", certificate=str(pem), aliases=["a"])
     await ended(missing, Status.FAILURE)
-    assert held(clean_lab) == before
+    assert await held(clean_lab) == before
 
     await ended(await manager.run("image-import", source=f"lxd+{server}#shared", certificate=str(pem), aliases=["a"]))
-    assert holders(clean_lab, fingerprint) == ALL
-    assert targets(clean_lab, "a") == dict.fromkeys(ALL, fingerprint)
-    after = held(clean_lab)
+    assert await holders(clean_lab, fingerprint) == ALL
+    assert await targets(clean_lab, "a") == dict.fromkeys(ALL, fingerprint)
+    after = await held(clean_lab)
     for name in ALL:
         assert after[name]["projects"] == before[name]["projects"]
         assert not after[name]["images"][fingerprint]["public"] or name == "h1"
@@ -207,7 +211,7 @@ async def test_pulled_from_a_url(manager: Manager, clean_lab: Lab) -> None:
         await ended(await images.import_json(manager, body))
     finally:
         await runner.cleanup()
-    for host in held(clean_lab).values():
+    for host in (await held(clean_lab)).values():
         image = host["images"][fingerprint]
         assert (image["public"], image["filename"], image["properties"]["os"]) == (True, "f", "Ubuntu")
         assert host["aliases"]["seed"]["description"] == "the seed's own call"
@@ -220,20 +224,20 @@ async def test_uploaded_through_the_gateway(manager: Manager, clean_lab: Lab) ->
     headers = {"X-Incus-Filename": "f.tar.gz", "X-Incus-Public": "true", "X-Incus-Properties": "os=Ubuntu&alias=x%20y"}
     task = await images.import_upload(manager, spool, "application/octet-stream", headers)
     await images.succeeded(task)
-    for host in held(clean_lab).values():
+    for host in (await held(clean_lab)).values():
         image = host["images"][fingerprint]
         assert (image["filename"], image["public"]) == ("f.tar.gz", True)
         assert (image["properties"]["os"], image["properties"]["alias"]) == ("Ubuntu", "x y")
 
 
 async def test_an_upload_that_is_no_image(manager: Manager, clean_lab: Lab) -> None:
-    before = held(clean_lab)
+    before = await held(clean_lab)
     spool = new_spool_file(manager.paths.state_dir)
     spool.write_bytes(b"garbage")
     task = await images.import_upload(manager, spool, "application/octet-stream", {})
     await ended(task, Status.FAILURE)
     assert "Unsupported compression" in task.error
-    assert held(clean_lab) == before
+    assert await held(clean_lab) == before
     spool = new_spool_file(manager.paths.state_dir)
     spool.write_bytes(b"--x\r\nnonsense")
     with pytest.raises(ActionError, match="Invalid multipart image"):
@@ -242,7 +246,7 @@ async def test_an_upload_that_is_no_image(manager: Manager, clean_lab: Lab) -> N
 
 async def test_a_host_that_is_down_makes_it_refuse(manager: Manager, clean_lab: Lab) -> None:
     path, fingerprint = new_image(clean_lab, "down")
-    clean_lab.hosts["h3"].kill()
+    await off(clean_lab.hosts["h3"].kill)
     await until_silent(manager, "h3")
     with pytest.raises(ActionError, match="No host was changed: cannot ask h3: ") as error:
         await manager.run("image-import", source=str(path))
@@ -256,24 +260,24 @@ async def test_a_host_that_is_down_makes_it_refuse(manager: Manager, clean_lab: 
     assert (row.host, row.args["fingerprint"]) == ("h3", fingerprint)
     done = asyncio.Event()
     manager.tasks.subscribe(lambda t: done.set() if t is not task and t.status.final else None)
-    clean_lab.hosts["h3"].start()
+    await off(clean_lab.hosts["h3"].start)
     manager.fleet.watch("h3").retry_now()
     await asyncio.wait_for(done.wait(), 30)
-    assert holders(clean_lab, fingerprint) == ALL
-    assert targets(clean_lab, "later") == dict.fromkeys(ALL, fingerprint)
+    assert await holders(clean_lab, fingerprint) == ALL
+    assert await targets(clean_lab, "later") == dict.fromkeys(ALL, fingerprint)
     async with asyncio.timeout(5):
         while await manager.store.list_pending():  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0)
 
 
 async def test_delete_everywhere(manager: Manager, clean_lab: Lab) -> None:
-    before = held(clean_lab)
+    before = await held(clean_lab)
     path, fingerprint = new_image(clean_lab, "gone")
     await ended(await manager.run("image-import", source=str(path), aliases=["gone"], hosts=["h1", "h2", "i1"]))
     task = await ended(await manager.run("image-delete", fingerprint="gone"))
     assert task.hosts == {name: {"status": "deleted"} for name in ("h1", "h2", "i1")}
-    assert holders(clean_lab, fingerprint) == set()
-    assert held(clean_lab) == before
+    assert await holders(clean_lab, fingerprint) == set()
+    assert await held(clean_lab) == before
     with pytest.raises(ActionError, match="Image not found") as error:
         await manager.run("image-delete", fingerprint=fingerprint)
     assert error.value.code == 404
@@ -282,7 +286,7 @@ async def test_delete_everywhere(manager: Manager, clean_lab: Lab) -> None:
 async def test_delete_with_a_host_that_is_down(manager: Manager, clean_lab: Lab) -> None:
     path, fingerprint = new_image(clean_lab, "partly")
     await ended(await manager.run("image-import", source=str(path)))
-    clean_lab.hosts["h2"].kill()
+    await off(clean_lab.hosts["h2"].kill)
     await until_silent(manager, "h2")
     with pytest.raises(ActionError, match="Nothing was deleted: cannot ask h2: ") as error:
         await manager.run("image-delete", fingerprint=fingerprint)
@@ -290,8 +294,8 @@ async def test_delete_with_a_host_that_is_down(manager: Manager, clean_lab: Lab)
     task = await ended(await manager.run("image-delete", fingerprint=fingerprint, force=True))
     assert task.hosts["h2"]["status"] == "left out"
     assert task.hosts["h2"]["error"]
-    clean_lab.hosts["h2"].start()
-    assert holders(clean_lab, fingerprint) == {"h2"}
+    await off(clean_lab.hosts["h2"].start)
+    assert await holders(clean_lab, fingerprint) == {"h2"}
 
 
 async def test_delete_says_which_host_could_not(manager: Manager, clean_lab: Lab) -> None:
@@ -304,8 +308,8 @@ async def test_delete_says_which_host_could_not(manager: Manager, clean_lab: Lab
     assert {name: host["status"] for name, host in task.hosts.items()} == {
         "h1": "deleted", "h2": "deleted", "h3": "failed", "i1": "deleted",
     }  # fmt: skip
-    clean_lab.hosts["h3"].start()
-    assert holders(clean_lab, fingerprint) == {"h3"}
+    await off(clean_lab.hosts["h3"].start)
+    assert await holders(clean_lab, fingerprint) == {"h3"}
 
 
 async def test_fingerprints_by_their_beginning(manager: Manager, clean_lab: Lab) -> None:
@@ -334,7 +338,7 @@ async def test_fingerprints_by_their_beginning(manager: Manager, clean_lab: Lab)
         await images.locate(manager, first[0])
     assert error.value.code == 400
     assert (await images.locate(manager, second)).fingerprint == second
-    clean_lab.hosts["h3"].kill()
+    await off(clean_lab.hosts["h3"].kill)
     await until_silent(manager, "h3")
     with pytest.raises(ActionError, match="cannot ask h3: ") as error:
         await images.locate(manager, "f" * 64)
@@ -344,17 +348,17 @@ async def test_fingerprints_by_their_beginning(manager: Manager, clean_lab: Lab)
 async def test_aliases_on_all_hosts(manager: Manager, clean_lab: Lab) -> None:
     fingerprint = clean_lab.image_fingerprint
     await ended(await manager.run("image-alias-create", fingerprint=fingerprint[:12], name="a/b", description="d"))
-    assert targets(clean_lab, "a/b") == dict.fromkeys(ALL, fingerprint)
+    assert await targets(clean_lab, "a/b") == dict.fromkeys(ALL, fingerprint)
     with pytest.raises(ActionError, match=r'Alias "a/b" already exists') as error:
         await manager.run("image-alias-create", fingerprint=fingerprint, name="a/b")
     assert error.value.code == 409
     await ended(await images.update_alias(manager, "a/b", description="other"))
-    assert {host["aliases"]["a/b"]["description"] for host in held(clean_lab).values()} == {"other"}
+    assert {host["aliases"]["a/b"]["description"] for host in (await held(clean_lab)).values()} == {"other"}
     await ended(await manager.run("image-alias-rename", name="a/b", new_name="c"))
-    assert targets(clean_lab, "a/b") == {}
-    assert targets(clean_lab, "c") == dict.fromkeys(ALL, fingerprint)
+    assert await targets(clean_lab, "a/b") == {}
+    assert await targets(clean_lab, "c") == dict.fromkeys(ALL, fingerprint)
     await ended(await manager.run("image-alias-delete", name="c"))
-    assert targets(clean_lab, "c") == {}
+    assert await targets(clean_lab, "c") == {}
     with pytest.raises(ActionError, match="Image alias not found") as error:
         await manager.run("image-alias-delete", name="c")
     assert error.value.code == 404
@@ -365,10 +369,10 @@ async def test_an_alias_change_that_fails_on_one_host(manager: Manager, clean_la
     path, fingerprint = new_image(clean_lab, "half")
     await ended(await manager.run("image-import", source=str(path), hosts=["h1", "h2", "i1"]))
     await ended(await manager.run("image-alias-create", fingerprint=clean_lab.image_fingerprint, name="a"))
-    before = held(clean_lab)
+    before = await held(clean_lab)
     task = await ended(await images.update_alias(manager, "a", target=fingerprint), Status.FAILURE)
     assert task.error.startswith("h3: ")
-    assert held(clean_lab) == before
+    assert await held(clean_lab) == before
 
 
 async def test_two_tasks_do_not_share_an_image(manager: Manager, clean_lab: Lab) -> None:
@@ -378,7 +382,7 @@ async def test_two_tasks_do_not_share_an_image(manager: Manager, clean_lab: Lab)
         await manager.run("image-import", source=str(path), hosts=["h1"])
     assert error.value.code == 409
     await ended(task)
-    assert holders(clean_lab, fingerprint) == ALL
+    assert await holders(clean_lab, fingerprint) == ALL
 
 
 async def test_make_available_copies_once_for_many(manager: Manager, clean_lab: Lab) -> None:
@@ -387,7 +391,7 @@ async def test_make_available_copies_once_for_many(manager: Manager, clean_lab: 
     await manager.fleet.watch("h1").read_now("images")
     before = set(manager.tasks.tasks)
     await asyncio.gather(*(images.make_available(manager, fingerprint, "default", "i1") for _ in range(10)))
-    assert holders(clean_lab, fingerprint) == {"h1", "i1"}
+    assert await holders(clean_lab, fingerprint) == {"h1", "i1"}
     assert len(set(manager.tasks.tasks) - before) == 1
 
 

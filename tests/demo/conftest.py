@@ -41,22 +41,36 @@ async def connected(kind: str, socket: str) -> AsyncIterator[Daemon]:
         yield Daemon(kind, socket, session)
 
 
-@pytest.fixture(
-    params=[
-        "simulated lxd",
-        "simulated incus",
-        pytest.param("real lxd", marks=pytest.mark.lab),
-        pytest.param("real incus", marks=pytest.mark.lab),
-    ]
-)
+ALL_FOUR = [
+    "simulated lxd",
+    "simulated incus",
+    pytest.param("real lxd", marks=pytest.mark.lab),
+    pytest.param("real incus", marks=pytest.mark.lab),
+]
+
+
+@pytest.fixture(params=ALL_FOUR)
 async def daemon(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Daemon]:
     """One daemon that has the image busybox, the pools default and fast, and no instances."""
+    async with _one(request, tmp_path, "clean_lab") as daemon:
+        yield daemon
+
+
+@pytest.fixture(params=ALL_FOUR)
+async def unchanged(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Daemon]:
+    """The same for tests that change nothing: real hosts are not cleaned up afterwards, which takes a second."""
+    async with _one(request, tmp_path, "lab") as daemon:
+        yield daemon
+
+
+@asynccontextmanager
+async def _one(request: pytest.FixtureRequest, tmp_path: Path, lab_fixture: str) -> AsyncIterator[Daemon]:
     what, kind = request.param.split()
     if what == "simulated":
         async with simulated(tmp_path, LXD_5_0 if kind == "lxd" else INCUS_6_0) as (daemon, _):
             yield daemon
     else:
-        lab: Lab = request.getfixturevalue("clean_lab")
+        lab: Lab = request.getfixturevalue(lab_fixture)
         host = lab.hosts["h1" if kind == "lxd" else "i1"]
         async with connected(kind, str(host.socket)) as daemon:
             yield daemon

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,17 +140,31 @@ class Daemon:
         await self.do("PUT", f"/1.0/instances/{name}/state", {"action": "stop", "force": True, "timeout": 10})
 
     @asynccontextmanager
-    async def listening(self, query: str = "type=operation,lifecycle") -> AsyncIterator[Recording]:
+    async def listening(
+        self, query: str = "type=operation,lifecycle", project: str = "default"
+    ) -> AsyncIterator[Recording]:
+        """All events of these types from now on, but for project-updated."""
         recording = Recording()
         async with self._session.ws_connect(f"http://daemon/1.0/events?{query}", max_msg_size=0) as socket:
+            heard = asyncio.Event()
 
             async def read() -> None:
                 async for message in socket:
-                    recording.events.append(json.loads(message.data))
-                    recording.news.set()
+                    event = json.loads(message.data)
+                    if event["metadata"].get("action") == "project-updated":
+                        heard.set()
+                    else:
+                        recording.events.append(event)
+                        recording.news.set()
 
             reader = asyncio.create_task(read())
             try:
+                # LXD answers the handshake a little before it has added the listener.
+                async with asyncio.timeout(PATIENCE):
+                    while not heard.is_set():
+                        await self.call("PATCH", f"/1.0/projects/{project}", {})
+                        with suppress(TimeoutError):
+                            await asyncio.wait_for(heard.wait(), 0.2)
                 yield recording
             finally:
                 reader.cancel()

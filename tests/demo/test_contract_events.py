@@ -11,6 +11,7 @@ from lxdpm_tui.demo import content
 from tests.demo.daemon import Daemon, Recording
 
 INSTANCE = "/1.0/instances/c1"
+METADATA = {"architecture": "x86_64", "creation_date": 1_700_000_000, "properties": {"os": "t"}}
 
 
 async def heard(daemon: Daemon, recording: Recording, lifecycle: list[tuple[str, str]], ended: list[str]) -> None:
@@ -180,7 +181,7 @@ async def test_profiles(daemon: Daemon) -> None:
 
 
 async def test_images(daemon: Daemon) -> None:
-    data = b"".join(content.build({"architecture": "x86_64", "properties": {"os": "t"}}, 0).chunks())
+    data = b"".join(content.build(METADATA, 0).chunks())
     fingerprint = hashlib.sha256(data).hexdigest()
     image = f"/1.0/images/{fingerprint}"
     octets = {"Content-Type": "application/octet-stream"}
@@ -189,8 +190,7 @@ async def test_images(daemon: Daemon) -> None:
         await daemon.call("PUT", image, {"public": True, "properties": {"a": "b"}})
         await daemon.call("POST", "/1.0/images/aliases", {"name": "a1", "target": fingerprint})
         await daemon.call("PUT", "/1.0/images/aliases/a1", {"target": fingerprint, "description": "d"})
-        await daemon.call("POST", "/1.0/images/aliases/a1", {"name": "a2"})
-        await daemon.call("DELETE", "/1.0/images/aliases/a2")
+        await daemon.call("DELETE", "/1.0/images/aliases/a1")
         assert (await daemon.call("GET", f"{image}/export")).body == data
         await daemon.do("DELETE", image)
         await heard(
@@ -201,8 +201,7 @@ async def test_images(daemon: Daemon) -> None:
                 ("image-updated", image),
                 ("image-alias-created", "/1.0/images/aliases/a1"),
                 ("image-alias-updated", "/1.0/images/aliases/a1"),
-                ("image-alias-renamed", "/1.0/images/aliases/a2"),
-                ("image-alias-deleted", "/1.0/images/aliases/a2"),
+                ("image-alias-deleted", "/1.0/images/aliases/a1"),
                 ("image-retrieved", image),
                 ("image-deleted", image),
             ],
@@ -218,7 +217,7 @@ async def test_projects_separate_events(daemon: Daemon) -> None:
     await daemon.call("POST", "/1.0/projects", {"name": "p1", "config": features})
     async with (
         daemon.listening() as default,
-        daemon.listening("type=operation,lifecycle&project=p1") as other,
+        daemon.listening("type=operation,lifecycle&project=p1", "p1") as other,
         daemon.listening("type=lifecycle&all-projects=true") as everything,
     ):
         source = {"type": "none"}
@@ -232,10 +231,8 @@ async def test_projects_separate_events(daemon: Daemon) -> None:
         await other.until(lambda: other.lifecycle() == [theirs])
         await other.until(lambda: other.operations() and other.operations()[0][1][-1] == "Success")
         assert {event["project"] for event in other.events} == {"p1"}
-    assert await daemon.get("/1.0/instances?all-projects=true") == [
-        "/1.0/instances/c2",
-        "/1.0/instances/c1?project=p1",
-    ]
+    listed = await daemon.get("/1.0/instances?all-projects=true")
+    assert sorted(listed) == ["/1.0/instances/c1?project=p1", "/1.0/instances/c2"]
 
 
 @pytest.mark.parametrize("timeout", ["1", "0"])
@@ -257,6 +254,6 @@ async def test_waiting_for_what_does_not_end(daemon: Daemon, timeout: str) -> No
         cancelled = await daemon.call("DELETE", operation)
         assert (cancelled.status, cancelled.metadata) == (200, {})
         await recording.until(lambda: recording.lifecycle() == [("operation-cancelled", operation)])
-        await recording.until(lambda: "Cancelled" in recording.operations()[0][1])
+        await recording.until(lambda: any("Cancelled" in statuses for _, statuses in recording.operations()))
     assert (await daemon.get(operation))["status"] == "Cancelled"
     assert (await daemon.call("DELETE", operation)).error == (400, "Only running operations can be cancelled")

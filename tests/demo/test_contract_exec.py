@@ -59,6 +59,8 @@ async def run(
                     return
 
         await asyncio.gather(*(listen(name) for name in (["0"] if terminal else ["1", "2"])))
+        if terminal:
+            await sockets["0"].close()  # the daemon waits for that
         waited = await daemon.call("GET", f"{answer.json['operation']}/wait")
     code = waited.json["error"] if waited.json["type"] == "error" else None
     if code is None:
@@ -78,7 +80,7 @@ async def run(
         (["sh"], b"echo a\nexit 4\n", (b"a\n", b"", 4)),
         (["sh", "-c", "echo out; echo err >&2; exit 3"], b"", (b"out\n", b"err\n", 3)),
         (["sh", "-c", "false || echo 'a;b' && echo $?"], b"", (b"a;b\n0\n", b"", 0)),
-        (["sh", "-c", "nosuch"], b"", (b"", b"sh: nosuch: not found\n", 127)),
+        (["sh", "-c", "nosuch"], b"", (b"", b"sh: nosuch: not found\n", "Command not found")),
         (["sh", "-c", "echo one >/tmp/f; echo two >>/tmp/f; cat /tmp/f"], b"", (b"one\ntwo\n", b"", 0)),
         (["true"], b"", (b"", b"", 0)),
         (["false"], b"", (b"", b"", 1)),
@@ -96,7 +98,7 @@ async def test_environment_directory_and_user(running: Daemon) -> None:
 
 
 async def test_terminal(running: Daemon) -> None:
-    terminal = {"interactive": True, "width": 100, "height": 30}
+    terminal: dict[str, Any] = {"interactive": True, "width": 100, "height": 30}
     assert await run(running, ["sh", "-c", "echo a; exit 5"], **terminal) == (b"a\r\n", b"", 5)
     assert await run(running, ["stty", "size"], **terminal) == (b"30 100\r\n", b"", 0)
     output, _, code = await run(running, ["sh"], b"echo a\nexit 4\n", **terminal)

@@ -32,6 +32,8 @@ async def watched(
         await fleet.start()
         if read:
             assert await fleet.until_known(20) == []
+            for name in fleet.usable():
+                await settled(fleet, name)
         yield fleet
     finally:
         await fleet.close()
@@ -59,6 +61,18 @@ async def until(fleet: Fleet, holds: Callable[[], T], timeout: float = 20.0) -> 
         raise AssertionError(f"not within {timeout} s; hosts: {hosts}") from None
     finally:
         undo()
+
+
+async def turns(holds: Callable[[], object], timeout: float = 10.0) -> None:
+    """Wait for what nothing tells of, by letting the event loop turn."""
+    async with asyncio.timeout(timeout):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def settled(fleet: Fleet, name: str) -> None:
+    """Wait until all that the host's events named was read."""
+    await turns(lambda: fleet.watch(name).settled or not fleet.inventory.hosts[name].usable)
 
 
 def instance(fleet: Fleet, host: str, name: str, project: str = "default") -> Instance | None:

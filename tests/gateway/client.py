@@ -65,9 +65,7 @@ class Client:
     def url(self, path: str) -> URL:
         return URL("http://x" + path, encoded=True)
 
-    async def ask(
-        self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
-    ) -> Answer:
+    async def ask(self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None) -> Answer:
         """body: bytes or an async iterator as they are, anything else as JSON."""
         sent = dict(headers or {})
         if isinstance(body, bytes) or hasattr(body, "__aiter__"):

@@ -294,6 +294,13 @@ async def test_recover_carries_out_a_finish_task(store: Store, world: World) -> 
     assert world.things == set()
 
 
+async def test_a_finish_task_that_never_began_did_not_succeed(store: Store, world: World) -> None:
+    await store.save_task(Journal(store, new_task(), finish=True).row())
+    (found,) = await made(store, world).recover()
+    assert await found.wait(5) is Status.FAILURE
+    assert found.error.endswith("before anything was changed")
+
+
 async def test_a_finish_task_that_fails_undoes_nothing(manager: TaskManager, world: World) -> None:
     async def runner(task: Task, journal: Journal) -> None:
         await world.make(journal, "h1", "a")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from lxdpm_tui.gateway.routes import fleet, images, instances, operations, profiles, server
+from lxdpm_tui.gateway.routes import certificates, fleet, images, instances, operations, profiles, server
 from lxdpm_tui.gateway.routing import Route
 
 
 def table() -> list[Route]:
     return [
         *server.ROUTES,
+        *certificates.ROUTES,
         *instances.ROUTES,
         *images.ROUTES,
         *profiles.ROUTES,

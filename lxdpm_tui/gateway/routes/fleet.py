@@ -10,7 +10,7 @@ from lxdpm_tui import __version__
 from lxdpm_tui.actions.registry import ActionError, registry
 from lxdpm_tui.gateway import answers
 from lxdpm_tui.gateway.call import Call
-from lxdpm_tui.gateway.routing import Route
+from lxdpm_tui.gateway.routing import Access, Route
 
 
 async def about(call: Call) -> web.StreamResponse:
@@ -60,9 +60,9 @@ async def tasks(call: Call) -> web.StreamResponse:
 
 
 ROUTES = [
-    Route("GET", "/1.0/fleet", about),
-    Route("GET", "/1.0/fleet/actions", actions),
-    Route("POST", "/1.0/fleet/actions/{action}", run),
-    Route("POST", "/1.0/fleet/plan", plan),
-    Route("GET", "/1.0/fleet/tasks", tasks),
+    Route("GET", "/1.0/fleet", about, Access.SERVER),
+    Route("GET", "/1.0/fleet/actions", actions, Access.SERVER),
+    Route("POST", "/1.0/fleet/actions/{action}", run, Access.SERVER),
+    Route("POST", "/1.0/fleet/plan", plan, Access.SERVER),
+    Route("GET", "/1.0/fleet/tasks", tasks, Access.SERVER),
 ]

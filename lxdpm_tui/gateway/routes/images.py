@@ -16,7 +16,7 @@ from lxdpm_tui.gateway import answers, filters, proxy
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routes.instances import stale_header
-from lxdpm_tui.gateway.routing import Route
+from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.tasks.task import Task
 
@@ -49,6 +49,8 @@ async def _gathered(call: Call) -> tuple[Merged, dict[str, str]]:
     merged: Merged = {}
     for project, host, raw in rows:
         image = _raw.decode(raw)
+        if not _may_see(call, project, image):
+            continue
         key = (project, str(msgspec.json.decode(image["fingerprint"])))
         if key in merged:
             _unite(merged[key][0], image)
@@ -56,6 +58,13 @@ async def _gathered(call: Call) -> tuple[Merged, dict[str, str]]:
         else:
             merged[key] = (image, [host])
     return merged, headers
+
+
+def _may_see(call: Call, project: str, image: dict[str, msgspec.Raw]) -> bool:
+    """Callers that are not trusted see public images only."""
+    if not call.client.trusted:
+        return bytes(image.get("public", b"false")) == b"true"
+    return call.allows(project)
 
 
 def _unite(image: dict[str, msgspec.Raw], other: dict[str, msgspec.Raw]) -> None:
@@ -148,7 +157,8 @@ async def _holders(call: Call) -> tuple[dict[str, msgspec.Raw], list[str], str]:
             merged = raw
         else:
             _unite(merged, raw)
-    assert merged is not None
+    if merged is None or not _may_see(call, call.project, merged):
+        raise ActionError("Image not found", 404)
     return merged, list(found.images), found.fingerprint
 
 
@@ -191,6 +201,8 @@ async def read_alias(call: Call) -> web.StreamResponse:
     """The image most hosts mean by it."""
     name = call.vars["name"]
     fingerprint, rows = _by_alias(call, name)
+    if not _may_see(call, call.project, _raw.decode(rows[0].raw)):
+        raise ActionError("Image alias not found", 404)
     aliases = [a for row in rows for a in _aliases(_raw.decode(row.raw)) if a["name"] == name]
     description = aliases[0].get("description") or "" if aliases else ""
     shown = {"name": name, "description": description, "target": fingerprint, "type": rows[0].type}
@@ -250,16 +262,16 @@ async def delete_alias(call: Call) -> web.StreamResponse:
 _ALIAS = "/1.0/images/aliases/{name...}"  # a name may hold slashes
 
 ROUTES = [
-    Route("GET", "/1.0/images", list_all),
+    Route("GET", "/1.0/images", list_all, Access.PUBLIC),
     Route("POST", "/1.0/images", create),
-    Route("GET", "/1.0/images/aliases", list_aliases),
+    Route("GET", "/1.0/images/aliases", list_aliases, Access.PUBLIC),
     Route("POST", "/1.0/images/aliases", create_alias),
-    Route("GET", _ALIAS, read_alias),
+    Route("GET", _ALIAS, read_alias, Access.PUBLIC),
     Route("PUT", _ALIAS, change_alias),
     Route("PATCH", _ALIAS, change_alias),
     Route("POST", _ALIAS, rename_alias),
     Route("DELETE", _ALIAS, delete_alias),
-    Route("GET", "/1.0/images/{fingerprint}", read),
+    Route("GET", "/1.0/images/{fingerprint}", read, Access.PUBLIC),
     Route("DELETE", "/1.0/images/{fingerprint}", delete),
-    Route("GET", "/1.0/images/{fingerprint}/export", export),
+    Route("GET", "/1.0/images/{fingerprint}/export", export, Access.PUBLIC),
 ]

@@ -50,6 +50,7 @@ async def list_all(call: Call) -> web.StreamResponse:
             if call.all_projects or known.project == call.project:
                 rows.append(_row(host, known.raw, call.recursion, down))
     _unless_all_refused(found)
+    rows = [row for row in rows if call.allows(row[0])]
     if wanted_type:
         rows = [row for row in rows if _text(row[2], "type") in (wanted_type, "")]
     if matches is not None:

@@ -15,7 +15,8 @@ from lxdpm_tui.gateway.events import TYPES
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.operations import Operation
 from lxdpm_tui.gateway.proxy import forward
-from lxdpm_tui.gateway.routing import Route
+from lxdpm_tui.gateway.routes.certificates import token_operation
+from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.gateway.splice import is_upgrade, tunnel
 from lxdpm_tui.hosts.host import Host
 
@@ -45,18 +46,30 @@ async def list_all(call: Call) -> web.StreamResponse:
             for raw in raws:
                 shown.setdefault(status, []).append(operations.seen(host, raw))
     for own in operations.own_tasks():
-        if call.all_projects or own.project == call.project:
+        if (call.all_projects or own.project == call.project) and call.allows(own.project):
             status = str(msgspec.json.decode(own.shown["status"])).lower()
             shown.setdefault(status, []).append(own)
     result: dict[str, list[Any]] = {}
+    tokens = await call.gateway.trust.tokens() if call.client.projects is None else []
     for status in sorted(shown, key=lambda name: _LISTED.index(name) if name in _LISTED else len(_LISTED)):
         rows: list[Operation] = shown[status]
-        result[status] = [row.shown for row in rows] if call.recursion else [f"/1.0/operations/{r.id}" for r in rows]
+        rows = [row for row in rows if call.allows(row.project)]
+        result[status] = [row.shown for row in rows] if call.recursion else [_url(r.id) for r in rows]
+    if tokens:
+        shown_tokens = [token_operation(call, row) if call.recursion else _url(row.id) for row in tokens]
+        result["running"] = [*result.get("running", []), *shown_tokens]
     return answers.sync(result)
 
 
+def _url(id: str) -> str:
+    return f"/1.0/operations/{id}"
+
+
 async def _find(call: Call) -> Operation:
+    """Raises ActionError 404 (also for what a restricted caller may not see), 503."""
     found = await call.gateway.hub.operations.find(call.vars["id"])
+    if found is not None and not call.allows(found.project):
+        raise ActionError("Operation not found", 404)
     if found is None:
         silent = call.manager.fleet.silent()
         if silent:
@@ -66,6 +79,8 @@ async def _find(call: Call) -> Operation:
 
 
 async def read(call: Call) -> web.StreamResponse:
+    if (token := await _token(call)) is not None:
+        return answers.sync(token)
     return answers.sync((await _find(call)).shown)
 
 
@@ -95,7 +110,19 @@ async def wait(call: Call) -> web.StreamResponse:
     return out
 
 
+async def _token(call: Call) -> dict[str, Any] | None:
+    """The token of that id, for callers that may make some."""
+    if call.client.projects is None:
+        for row in await call.gateway.trust.tokens():
+            if row.id == call.vars["id"]:
+                return token_operation(call, row)
+    return None
+
+
 async def cancel(call: Call) -> web.StreamResponse:
+    if await _token(call) is not None:
+        await call.gateway.trust.revoke(call.vars["id"])
+        return answers.sync({})
     found = await _find(call)
     if found.host:
         return await forward(call, found.host)
@@ -105,6 +132,9 @@ async def cancel(call: Call) -> web.StreamResponse:
 
 
 async def websocket(call: Call) -> web.StreamResponse:
+    """With the operation's secret anybody may connect, as hosts do for migrations; the host checks it."""
+    if not call.client.trusted and not call.query.get("secret"):
+        raise ActionError("not authorized", 403)
     found = await _find(call)
     if not found.host:
         raise ActionError("Only websocket operations can be connected")
@@ -124,6 +154,8 @@ async def events(call: Call) -> web.StreamResponse:
         if name not in TYPES:
             raise ActionError(f'"{name}" isn\'t a supported event type')
     project = None if call.all_projects or call.query.get("project") == "*" else call.project
+    if project is None and call.client.projects is not None:
+        raise ActionError("Certificate is restricted", 403)
     return await call.gateway.hub.serve(call.request, frozenset(wanted) or TYPES, project)
 
 
@@ -132,6 +164,6 @@ ROUTES = [
     Route("GET", "/1.0/operations/{id}", read),
     Route("DELETE", "/1.0/operations/{id}", cancel),
     Route("GET", "/1.0/operations/{id}/wait", wait),
-    Route("GET", "/1.0/operations/{id}/websocket", websocket),
+    Route("GET", "/1.0/operations/{id}/websocket", websocket, Access.PUBLIC),
     Route("GET", "/1.0/events", events),
 ]

@@ -74,7 +74,7 @@ def shown(copies: Copies) -> tuple[dict[str, Any], list[str]]:
 async def list_all(call: Call) -> web.StreamResponse:
     merged, headers = await _gathered(call)
     matches = filters.parse(call.query.get("filter", ""))
-    rows = [(key, shown(copies)[0]) for key, copies in sorted(merged.items())]
+    rows = [(key, shown(copies)[0]) for key, copies in sorted(merged.items()) if call.allows(key[0])]
     if matches is not None:
         rows = [(key, row) for key, row in rows if matches(row)]
     if call.recursion:

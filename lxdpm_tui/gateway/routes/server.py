@@ -16,7 +16,7 @@ from lxdpm_tui.gateway import answers, proxy
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.extensions import advertised
 from lxdpm_tui.gateway.gather import gather
-from lxdpm_tui.gateway.routing import Route
+from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.scheduler.model import Strategy
 
@@ -30,6 +30,8 @@ async def root(call: Call) -> web.StreamResponse:
 
 async def server(call: Call) -> web.StreamResponse:
     """One LXD cluster made of all hosts. ?target= shows that host's own answer."""
+    if not call.client.trusted:
+        return answers.sync(_untrusted(call))
     target = call.target
     shown = _server(call)
     if target:
@@ -46,6 +48,20 @@ def _strings(config: dict[str, Any] | None) -> dict[str, str]:
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in (config or {}).items()}
 
 
+def _untrusted(call: Call) -> dict[str, Any]:
+    """What anybody may know: enough to enrol."""
+    return {
+        "config": {},
+        "api_extensions": advertised(call.manager.inventory.hosts.values()),
+        "api_status": "stable",
+        "api_version": "1.0",
+        "auth": "untrusted",
+        "public": False,
+        "auth_methods": ["tls"],
+        "client_certificate": bool(call.client.certificate),
+    }
+
+
 def _server(call: Call) -> dict[str, Any]:
     records = list(call.manager.inventory.hosts.values())
     architectures = list(dict.fromkeys(name for record in records for name in record.architectures))
@@ -58,12 +74,13 @@ def _server(call: Call) -> dict[str, Any]:
         "public": False,
         "auth_methods": ["tls"],
         "auth_user_name": call.caller,
-        "auth_user_method": "unix",
+        "auth_user_method": call.client.method,
+        "client_certificate": bool(call.client.certificate),
         "environment": {
-            "addresses": [],
+            "addresses": list(call.gateway.addresses),
             "architectures": architectures,
-            "certificate": "",
-            "certificate_fingerprint": "",
+            "certificate": call.gateway.certificate,
+            "certificate_fingerprint": call.gateway.fingerprint,
             "driver": _most(records, lambda r: "lxc") or "lxc",
             "driver_version": "",
             "firewall": "",
@@ -160,13 +177,16 @@ async def projects(call: Call) -> web.StreamResponse:
             known = merged.setdefault(row["name"], {**row, "used_by": []})
             known["used_by"] += [url for url in row.get("used_by") or () if url not in known["used_by"]]
     names = set(merged) | {name for r in call.manager.inventory.hosts.values() for name in r.projects} | {"default"}
+    names = {name for name in names if call.allows(name)}
     if not call.recursion:
         return answers.sync([f"/1.0/projects/{quote(name, safe='')}" for name in sorted(names)])
-    return answers.sync([merged[name] for name in sorted(merged)])
+    return answers.sync([merged[name] for name in sorted(merged) if name in names])
 
 
 async def project(call: Call) -> web.StreamResponse:
     name = call.vars["name"]
+    if not call.allows(name):
+        raise ActionError("Project not found", 404)
     for host, record in call.manager.inventory.hosts.items():
         if name in record.projects and record.usable:
             return await proxy.forward(call, host)
@@ -195,14 +215,14 @@ async def set_planner(call: Call) -> web.StreamResponse:
 
 
 ROUTES = [
-    Route("GET", "/", root),
-    Route("GET", "/1.0", server),
+    Route("GET", "/", root, Access.PUBLIC),
+    Route("GET", "/1.0", server, Access.PUBLIC),
     Route("GET", "/1.0/cluster", cluster),
     Route("GET", "/1.0/cluster/members", members),
     Route("GET", "/1.0/cluster/members/{name}", member),
     Route("GET", "/1.0/projects", projects),
     Route("GET", "/1.0/projects/{name}", project),
     Route("GET", "/1.0/planner", planner),
-    Route("PUT", "/1.0/planner", set_planner),
-    Route("POST", "/1.0/planner", set_planner),
+    Route("PUT", "/1.0/planner", set_planner, Access.SERVER),
+    Route("POST", "/1.0/planner", set_planner, Access.SERVER),
 ]

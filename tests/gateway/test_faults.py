@@ -1,0 +1,156 @@
+"""A host that hangs and one that is cut off: lists stay quick and say what they know, launches go elsewhere, and all
+is as before when the hosts come back, without anybody doing anything."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from lxdpm_tui.fleet.inventory import HostStatus
+from lxdpm_tui.manager import Manager
+from tests.gateway.client import Client, until
+from tests.lab.lab import Lab
+
+ALL = ("h1", "h2", "h3", "i1")
+BAR = 1.0  # seconds that a list may take here, where other tests load the machine; benchmarks/faulty_hosts.py measures
+DETECT = 15.0  # seconds until a fault, or its end, is known
+HUNG, CUT = "h1", "h2"  # by unix socket and by HTTPS
+
+
+@pytest.fixture
+async def rows(client: Client, manager: Manager) -> dict[str, str]:
+    """An instance c-HOST on each host, name -> host; those that will have a fault have a running one."""
+    await asyncio.gather(*(client.create(f"c-{host}", host, start=host in (HUNG, CUT)) for host in ALL))
+    found = {f"c-{host}": host for host in ALL}
+    await until(manager, lambda: {row.name for row in manager.inventory.all_instances() if row.status} == found.keys())
+    return found
+
+
+async def timed(ask: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
+    started = time.monotonic()
+    found = await ask()
+    return time.monotonic() - started, found
+
+
+def usable(manager: Manager, *names: str) -> Callable[[], bool]:
+    return lambda: all(manager.inventory.hosts[name].usable for name in names)
+
+
+def down(manager: Manager, *names: str) -> Callable[[], bool]:
+    return lambda: not any(manager.inventory.hosts[name].usable for name in names)
+
+
+async def list_instances(client: Client, recursion: int) -> list[Any]:
+    found: list[Any] = await client.get(f"/1.0/instances?recursion={recursion}")
+    return found
+
+
+async def test_lists_with_one_hung_and_one_cut(
+    client: Client, manager: Manager, clean_lab: Lab, rows: dict[str, str]
+) -> None:
+    before = {}
+    for recursion in (0, 1, 2):
+        times = [(await timed(lambda r=recursion: list_instances(client, r)))[0] for _ in range(7)]
+        before[recursion] = statistics.median(times)
+    with clean_lab.hosts[HUNG].hung(), clean_lab.hosts[CUT].cut_off():
+        # At once, when nobody has noticed yet: the rows are the last known, and they are all there.
+        for recursion in (0, 1, 2):
+            took, found = await timed(lambda r=recursion: list_instances(client, r))
+            assert len(found) == len(ALL)
+            assert took < BAR
+            if recursion:
+                assert {row["name"]: row["location"] for row in found} == rows
+        await until(manager, down(manager, HUNG, CUT), DETECT)
+        for recursion in (0, 1, 2):
+            times = []
+            for _ in range(7):
+                took, found = await timed(lambda r=recursion: list_instances(client, r))
+                times.append(took)
+                if not recursion:
+                    assert found == [f"/1.0/instances/{name}" for name in sorted(rows)]
+                    continue
+                shown = {row["name"]: (row["location"], row["status"], row["status_code"]) for row in found}
+                for host in (HUNG, CUT):
+                    assert shown.pop(f"c-{host}") == (host, "Error", 112)
+                assert {status for _, status, _ in shown.values()} == {"Stopped"}
+            print(
+                f"recursion={recursion}: {before[recursion] * 1e3:.1f} ms without, "
+                f"{statistics.median(times) * 1e3:.1f} ms with the faults"
+            )
+            assert statistics.median(times) < before[recursion] + BAR
+        answer = await client.ask("GET", "/1.0/instances")
+        stale = answer.headers["X-LXDPM-Stale"].split(", ")
+        assert sorted(entry.partition("=")[0] for entry in stale) == [HUNG, CUT]
+        for path in ("/1.0/images?recursion=1", "/1.0/profiles?recursion=1", "/1.0/operations", "/1.0/images/aliases"):
+            took, found = await timed(lambda p=path: client.get(p))
+            assert took < BAR
+        members = {row["server_name"]: row["status"] for row in await client.get("/1.0/cluster/members?recursion=1")}
+        assert members == {HUNG: "Offline", CUT: "Offline", "h3": "Online", "i1": "Online"}
+    await until(manager, usable(manager, *ALL), DETECT)
+    found = await list_instances(client, 1)
+    assert {row["name"]: row["status"] for row in found} == {
+        f"c-{host}": "Running" if host in (HUNG, CUT) else "Stopped" for host in ALL
+    }
+    assert "X-LXDPM-Stale" not in (await client.ask("GET", "/1.0/instances")).headers
+
+
+async def test_one_instance_of_a_host_that_is_down(
+    client: Client, manager: Manager, clean_lab: Lab, rows: dict[str, str]
+) -> None:
+    with clean_lab.hosts[HUNG].hung():
+        await until(manager, down(manager, HUNG), DETECT)
+        answer = await client.ask("GET", f"/1.0/instances/c-{HUNG}")
+        assert (answer.metadata["status"], answer.headers["X-LXDPM-Host"]) == ("Error", HUNG)
+        for method, path, body in (
+            ("GET", "state", None),
+            ("PUT", "state", {"action": "stop"}),
+            ("GET", "files?path=/etc/hostname", None),
+        ):
+            took, answer = await timed(
+                lambda m=method, p=path, b=body: client.ask(m, f"/1.0/instances/c-{HUNG}/{p}", b)
+            )
+            assert (answer.status, answer.error.startswith(f"{HUNG}: ")) == (503, True)
+            assert took < BAR
+        missing = await client.ask("GET", "/1.0/instances/nowhere")
+        assert (missing.status, HUNG in missing.error) == (503, True)
+    await until(manager, usable(manager, HUNG), DETECT)
+    missing = await client.ask("GET", "/1.0/instances/nowhere")
+    assert (missing.status, missing.error) == (404, "Instance not found")
+
+
+@pytest.mark.parametrize("noticed", [False, True], ids=["at once", "once it is known"])
+async def test_launches_go_elsewhere(client: Client, manager: Manager, clean_lab: Lab, noticed: bool) -> None:
+    with clean_lab.hosts[HUNG].hung(), clean_lab.hosts[CUT].cut_off():
+        if noticed:
+            await until(manager, down(manager, HUNG, CUT), DETECT)
+        operations = await asyncio.gather(*(client.create(f"n{number}") for number in range(6)))
+        where = {operation["metadata"]["placement"][0]["chosen"] for operation in operations}
+        assert where <= {"h3", "i1"}
+    await until(manager, usable(manager, *ALL), DETECT)
+    found = await list_instances(client, 1)
+    assert sorted(row["name"] for row in found) == [f"n{number}" for number in range(6)]
+    assert {row["location"] for row in found} == where
+
+
+@pytest.mark.parametrize(
+    ("host", "fault"),
+    [("h1", "hung"), ("h1", "killed"), ("h2", "cut_off"), ("h2", "frozen"), ("h3", "cut_off"), ("h3", "hung"),
+     ("h3", "killed"), ("i1", "killed"), ("i1", "powered_off")],
+)  # fmt: skip
+async def test_it_comes_back_by_itself(client: Client, manager: Manager, clean_lab: Lab, host: str, fault: str) -> None:
+    await client.create("c1", host)
+    with getattr(clean_lab.hosts[host], fault)():
+        await until(manager, down(manager, host), DETECT)
+        record = manager.inventory.hosts[host]
+        assert record.status == HostStatus.UNREACHABLE
+        assert record.reason
+        (row,) = await list_instances(client, 1)
+        assert (row["location"], row["status"]) == (host, "Error")
+    await until(manager, usable(manager, host), DETECT)
+    (row,) = await list_instances(client, 1)
+    assert (row["location"], row["status"]) == (host, "Stopped")
