@@ -36,9 +36,13 @@ def paths_of(lab: Lab, folder: Path) -> Paths:
 @asynccontextmanager
 async def managed(lab: Lab, folder: Path, hosts: Iterable[str] | None = None) -> AsyncIterator[Manager]:
     """A manager over the whole lab, by unix, https and ssh; all hosts (those named) can be asked."""
-    async with Manager.open(paths_of(lab, folder), lab.hosts_config()) as manager:
-        await asyncio.gather(*(manager.fleet.until_usable(name, 20) for name in hosts or lab.hosts))
-        yield manager
+    try:
+        async with Manager.open(paths_of(lab, folder), lab.hosts_config()) as manager:
+            await asyncio.gather(*(manager.fleet.until_usable(name, 20) for name in hosts or lab.hosts))
+            yield manager
+    finally:
+        for image in (lab.base / "image").glob("new-*"):
+            image.unlink()
 
 
 async def held(lab: Lab, hosts: Iterable[str] | None = None, project: str = "default") -> dict[str, Any]:
@@ -73,7 +77,7 @@ async def targets(lab: Lab, alias: str) -> dict[str, str]:
 
 def new_image(lab: Lab, name: str, size: int = 0) -> tuple[Path, str]:
     """A file with an image that no host has, of about `size` bytes more than a megabyte, and its fingerprint."""
-    path = lab.make_image(f"{name}-{os.urandom(4).hex()}", os.urandom(size) if size else b"")
+    path = lab.make_image(f"new-{name}-{os.urandom(4).hex()}", os.urandom(size) if size else b"")
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 

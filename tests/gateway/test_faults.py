@@ -137,20 +137,19 @@ async def test_launches_go_elsewhere(client: Client, manager: Manager, clean_lab
     assert {row["location"] for row in found} == where
 
 
-@pytest.mark.parametrize(
-    ("host", "fault"),
-    [("h1", "hung"), ("h1", "killed"), ("h2", "cut_off"), ("h2", "frozen"), ("h3", "cut_off"), ("h3", "hung"),
-     ("h3", "killed"), ("i1", "killed"), ("i1", "powered_off")],
-)  # fmt: skip
-async def test_it_comes_back_by_itself(client: Client, manager: Manager, clean_lab: Lab, host: str, fault: str) -> None:
-    await client.create("c1", host)
-    with getattr(clean_lab.hosts[host], fault)():
-        await until(manager, down(manager, host), DETECT)
-        record = manager.inventory.hosts[host]
-        assert record.status == HostStatus.UNREACHABLE
-        assert record.reason
-        (row,) = await list_instances(client, 1)
-        assert (row["location"], row["status"]) == (host, "Error")
-    await until(manager, usable(manager, host), DETECT)
-    (row,) = await list_instances(client, 1)
-    assert (row["location"], row["status"]) == (host, "Stopped")
+async def test_they_come_back_by_themselves(client: Client, manager: Manager, clean_lab: Lab) -> None:
+    """A different fault on each host, all at the same time."""
+    await asyncio.gather(*(client.create(f"c-{host}", host) for host in ALL))
+    hosts = clean_lab.hosts
+    with hosts["h1"].killed(), hosts["h2"].frozen(), hosts["h3"].cut_off(), hosts["i1"].powered_off():
+        await until(manager, down(manager, *ALL), DETECT)
+        for record in manager.inventory.hosts.values():
+            assert (record.status, bool(record.reason)) == (HostStatus.UNREACHABLE, True)
+        took, found = await timed(lambda: list_instances(client, 1))
+        assert took < BAR
+        assert {(row["location"], row["status"]) for row in found} == {(host, "Error") for host in ALL}
+        refused = await client.ask("POST", "/1.0/instances", {"source": {"type": "image", "alias": "busybox"}})
+        assert (refused.status, all(f"{host}: " in refused.error for host in ALL)) == (503, True)
+    await until(manager, usable(manager, *ALL), DETECT)
+    found = await list_instances(client, 1)
+    assert {(row["location"], row["status"]) for row in found} == {(host, "Stopped") for host in ALL}

@@ -1,4 +1,4 @@
-"""Property tests are the same in every run: derandomised, no example database, no time limit on a busy machine."""
+"""Fixtures of the scheduler's tests."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from lxdpm_tui.store import Store
-
-settings.register_profile(
-    "lxdpm", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("lxdpm")
+from tests import properties  # noqa: F401  how property tests run
 
 
 @pytest.fixture
