@@ -5,6 +5,6 @@ from __future__ import annotations
 
 def load_all() -> None:
     """Enter every action in the registry. They are modules of their own, loaded late to keep the start quick."""
-    from lxdpm_tui.actions import hosts, images, instances, profiles
+    from lxdpm_tui.actions import hosts, images, instances, networks, profiles, projects, storage
 
-    del hosts, images, instances, profiles
+    del hosts, images, instances, networks, profiles, projects, storage

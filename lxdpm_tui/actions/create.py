@@ -255,7 +255,7 @@ async def _one(
     await manager.scheduler.confirm(reservation)
     placement = next(p for p in task.metadata["placement"] if p["instance"] == name)
     placement["chosen"] = host
-    manager.fleet.watch(host).touch("instances", Key(host, plan.project, name))
+    await resolve.read_again(manager, Key(host, plan.project, name))  # the claim of its name ends soon
     if start:
         task.update(host=host, status="starting")
         try:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from lxdpm_tui.actions import create, resolve
 from lxdpm_tui.actions.registry import ActionError, Danger, Param, registry
-from lxdpm_tui.fleet.inventory import Instance
+from lxdpm_tui.fleet.inventory import Instance, Key
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.scheduler.model import Strategy
 from lxdpm_tui.tasks.task import Task
@@ -114,6 +114,9 @@ def launch_plans(manager: Manager, *, project: str, target: str | None, **argume
 async def launch(
     manager: Manager, *, project: str, target: str | None, strategy: str | None, no_start: bool, **arguments: Any
 ) -> Task:
+    for body in launch_bodies(**arguments):
+        if body["name"]:
+            await resolve.forget_gone(manager, project, body["name"])
     plans = launch_plans(manager, project=project, target=target, **arguments)
     return await create.create(
         manager,
@@ -240,6 +243,7 @@ async def delete(manager: Manager, *, instances: Sequence[str], project: str, fo
 async def rename(manager: Manager, *, instance: str, new_name: str, project: str) -> Task:
     row = resolve.instance(manager, instance, project)
     resolve.check_instance_name(new_name)
+    await resolve.forget_gone(manager, project, new_name)
     if manager.inventory.find_instances(project, new_name) or (project, new_name) in manager.claims:
         raise ActionError(f'Instance "{new_name}" already exists', 409)
     manager.claims.add((project, new_name))
@@ -249,6 +253,7 @@ async def rename(manager: Manager, *, instance: str, new_name: str, project: str
             await manager.fleet.operate(
                 row.host, "POST", _path(row), params={"project": project}, json={"name": new_name}
             )
+            await resolve.read_again(manager, row.key, Key(row.host, project, new_name))
         finally:
             manager.claims.discard((project, new_name))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -20,7 +21,7 @@ from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
-    from lxdpm_tui.hosts.host import Reply
+    from lxdpm_tui.hosts.host import Host, Reply
     from lxdpm_tui.manager import Manager
     from lxdpm_tui.tasks.journal import Journal
 
@@ -93,8 +94,12 @@ async def on_hosts(
     hosts: Sequence[str],
     project: str,
     work: Callable[[str, Journal], Awaitable[object]],
+    reads: Sequence[str] = ("profiles",),
 ) -> Task:
-    """A journalled task that does `work(host, journal)` on all hosts at once; if one fails all are undone."""
+    """A journalled task that does `work(host, journal)` on all hosts at once; if one fails all are undone.
+
+    reads: kinds of the inventory that are read again before it ends.
+    """
     task = Task(
         kind=kind,
         description=description,
@@ -119,9 +124,14 @@ async def on_hosts(
                 raise result
         await journal.commit()
         # What is asked for next, a launch with the new profile, goes by the inventory.
-        await manager.fleet.fan_out(lambda host: manager.fleet.watch(host.name).read_now("profiles"), hosts)
+        for read in reads:
+            await manager.fleet.fan_out(partial(_read_again, manager, read), hosts)
 
     return await manager.tasks.start(task, run, journal=True)
+
+
+async def _read_again(manager: Manager, kind: str, host: Host) -> None:
+    await manager.fleet.watch(host.name).read_now(kind)
 
 
 def _path(name: str) -> str:

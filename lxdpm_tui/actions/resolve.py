@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 import secrets
 from collections import Counter
@@ -9,9 +11,12 @@ from typing import TYPE_CHECKING
 
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet.inventory import Image, Instance, Key
+from lxdpm_tui.hosts.transport import ApiError, HostError
 
 if TYPE_CHECKING:
     from lxdpm_tui.manager import Manager
+
+LOOK = 2.0  # seconds
 
 _INSTANCE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,62}(?<!-)")
 _FIRST = """
@@ -54,6 +59,25 @@ def instance(manager: Manager, ref: str, project: str = "default") -> Instance:
         where = " and ".join(sorted(f"{row.host}:{name}" for row in rows))
         raise ActionError(f"Instance found on more than one host. Say which: {where}", 409)
     return rows[0]
+
+
+async def read_again(manager: Manager, *keys: Key) -> None:
+    """Have the inventory hold what the hosts say of these instances now, of which no event may have told yet.
+
+    A host that does not answer within LOOK seconds keeps its last-known row.
+    """
+
+    async def one(key: Key) -> None:
+        with contextlib.suppress(HostError, ApiError, TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await manager.fleet.watch(key.host).read_now("instances", key)
+
+    await asyncio.gather(*(one(key) for key in keys if manager.inventory.hosts[key.host].usable))
+
+
+async def forget_gone(manager: Manager, project: str, name: str) -> None:
+    """Forget an instance of that name that is gone. From then on it is up to find_instances and the claims."""
+    await read_again(manager, *(row.key for row in manager.inventory.find_instances(project, name)))
 
 
 def image(manager: Manager, ref: str, project: str = "default") -> tuple[str, list[Image]]:

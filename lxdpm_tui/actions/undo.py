@@ -82,6 +82,62 @@ def _profile(name: str) -> str:
     return f"/1.0/profiles/{quote(name, safe='')}"
 
 
+# -- networks, pools, projects and whatever else all hosts have under one name (actions/shared.py)
+
+
+async def _shared_absent(host: Host, args: dict[str, Any]) -> None:
+    """{project, collection, name}: one that we created."""
+    path = _shared(args, args["name"])
+    if await _read(host, path, args) is not None:
+        await _change(host, "DELETE", path, args)
+
+
+async def _shared_present(host: Host, args: dict[str, Any]) -> None:
+    """{project, collection, name, body}: one that we deleted."""
+    if await _read(host, _shared(args, args["name"]), args) is None:
+        await _change(host, "POST", args["collection"], args, args["body"])
+
+
+async def _shared_restore(host: Host, args: dict[str, Any]) -> None:
+    """{project, path, before, after}: what we changed goes back, as far as it is still what we made of it."""
+    own = await _read(host, args["path"], args)
+    if own is None:
+        return
+    wanted = {part: _restored(own.get(part), before, args["after"][part]) for part, before in args["before"].items()}
+    if any(own.get(part) != value for part, value in wanted.items()):
+        await _change(host, "PUT", args["path"], args, wanted)
+
+
+def _restored(own: Any, before: Any, after: Any) -> Any:
+    if not isinstance(before, dict):
+        return before if own == after else own
+    kept = dict(own or {})
+    for key in before.keys() | after.keys():
+        if before.get(key) == after.get(key):
+            continue
+        if kept.get(key) == after.get(key) or after.get(key) == "auto":  # the host has put a value for it
+            kept.pop(key, None)
+            if key in before:
+                kept[key] = before[key]
+    return kept
+
+
+async def _shared_renamed_back(host: Host, args: dict[str, Any]) -> None:
+    """{project, collection, name, old_name}: `name` is what we called it."""
+    if await _read(host, _shared(args, args["old_name"]), args) is None:
+        await _change(host, "POST", _shared(args, args["name"]), args, {"name": args["old_name"]})
+
+
+def _shared(args: Mapping[str, Any], name: str) -> str:
+    return f"{args['collection']}/{quote(name, safe='')}"
+
+
+async def _project_profile(host: Host, args: dict[str, Any]) -> None:
+    """{project, body}: the default profile of a project that was deleted and made anew."""
+    if await _read(host, _profile("default"), args) is not None:
+        await _change(host, "PUT", _profile("default"), args, args["body"])
+
+
 # -- instances
 
 
@@ -150,4 +206,9 @@ _HANDLERS: dict[str, Callable[[Any, dict[str, Any]], Awaitable[None]]] = {
     "profile.present": _profile_present,
     "profile.renamed-back": _profile_renamed_back,
     "profile.restore": _profile_restore,
+    "project.profile": _project_profile,
+    "shared.absent": _shared_absent,
+    "shared.present": _shared_present,
+    "shared.renamed-back": _shared_renamed_back,
+    "shared.restore": _shared_restore,
 }

@@ -236,7 +236,7 @@ class Acts:
             question = f"Leave while {text.count(len(running), 'task')} still {'runs' if len(running) == 1 else 'run'}?"
             if await self.ask(question, lines, yes="Leave") is None:
                 return
-        self.screen.app.exit()
+        self.screen.leave()
 
     # -- the command line
 

@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+from textual import on
 from textual.app import App
 from textual.binding import Binding
 
@@ -46,6 +47,7 @@ class Console(App[int]):
         self._before_open = before_open
         self._leaving = asyncio.Event()
         self._managing: asyncio.Task[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._undo_signals: Callable[[], None] = lambda: None
         self.register_theme(DARK)
         self.register_theme(LIGHT)
@@ -54,7 +56,7 @@ class Console(App[int]):
 
     def on_mount(self) -> None:
         self.push_screen(self.main)
-        self._undo_signals = terminal_io.leave_on_signals(self.exit)
+        self._undo_signals = terminal_io.leave_on_signals(self.leave)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
@@ -95,16 +97,34 @@ class Console(App[int]):
                 ReadingScreen("The fleet could not be opened", lines), lambda _: self.exit(1, 1, message=words)
             )
 
+    @on(MainScreen.Leave)
+    def _leave_asked(self) -> None:
+        self.leave()
+
     def action_leave(self) -> None:
         self.main.do("quit")
 
-    async def _on_exit_app(self) -> None:
-        """Close the manager before the terminal is given back, so that nothing is left behind."""
+    def leave(self) -> None:
+        """Close the manager, then the console. Its words stay on screen meanwhile."""
+        if self._ending is None:
+            self.session.say("info", "Closing…")
+            self._ending = asyncio.create_task(self._end(), name="end of the console")
+
+    async def _end(self) -> None:
+        await self._close_manager()
+        self.exit(0)
+
+    async def _close_manager(self) -> None:
         self._leaving.set()
         if self._managing is not None:
-            await self._managing
+            if self.session.backend is None:
+                self._managing.cancel()
+            await asyncio.gather(self._managing, return_exceptions=True)
+
+    async def on_unmount(self) -> None:
+        """However the app ends, the manager is closed before the terminal is given back."""
+        await self._close_manager()
         self._undo_signals()
-        await super()._on_exit_app()
 
 
 def _freeze() -> None:

@@ -93,15 +93,10 @@ class Watcher:
             started = time.monotonic()
             try:
                 await self._session()
-            except* IdentityChanged as group:
-                self._down(HostStatus.IDENTITY_CHANGED, group)
-            except* Untrusted as group:
-                self._down(HostStatus.UNTRUSTED, group)
-            except* (HostError, ApiError) as group:
-                self._down(HostStatus.UNREACHABLE, group)
-            except* Exception as group:  # an answer that is not LXD's: shown like any other fault, and logged whole
-                log.exception("host %s: unexpected answer", self.name)
-                self._down(HostStatus.UNREACHABLE, group)
+            except* Exception as group:
+                self._down(group)
+            if (task := asyncio.current_task()) and task.cancelling():
+                raise asyncio.CancelledError  # it came while the session failed: then the group tells of the failure only
             if time.monotonic() - started > 30:
                 pauses = backoff()
             pause = next(pauses)
@@ -136,12 +131,21 @@ class Watcher:
                 self._scanned = False
                 self._inventory.update_host(self.name, event_stream=False)
 
-    def _down(self, status: HostStatus, group: BaseExceptionGroup[BaseException]) -> None:
-        error: BaseException = group
+    def _down(self, error: BaseException) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        reason = error.reason if isinstance(error, HostError) else getattr(error, "text", f"unexpected answer: {error}")
-        self._set_status(status, reason)
+        match error:
+            case IdentityChanged():
+                self._set_status(HostStatus.IDENTITY_CHANGED, error.reason)
+            case Untrusted():
+                self._set_status(HostStatus.UNTRUSTED, error.reason)
+            case HostError():
+                self._set_status(HostStatus.UNREACHABLE, error.reason)
+            case ApiError():
+                self._set_status(HostStatus.UNREACHABLE, error.text)
+            case _:  # an answer that is not LXD's: shown like any other fault, and logged whole
+                log.error("host %s: unexpected answer", self.name, exc_info=error)
+                self._set_status(HostStatus.UNREACHABLE, f"unexpected answer: {error}")
 
     def _set_status(self, status: HostStatus, reason: str = "") -> None:
         record = self._inventory.hosts.get(self.name)
@@ -186,7 +190,11 @@ class Watcher:
             except TimeoutError:
                 pass
             self._wake.clear()
-            await self._ask_server()
+            try:
+                await self._ask_server()
+            except HostError as error:
+                self._down(error)  # before the session's end: closing what hangs takes a moment
+                raise
 
     async def _every(self, seconds: float, work: Callable[[], Awaitable[None]], at_once: bool = True) -> None:
         if at_once:

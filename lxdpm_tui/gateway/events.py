@@ -74,7 +74,7 @@ class Hub:
 
     def _from_host(self, host: str, message: bytes, event: decode.EventWire) -> None:
         if event.type == "operation":
-            self.operations.seen(host, event.metadata)
+            self.operations.seen(host, event.metadata, event.project)
         if not any(client.wants(event.type, event.project) for client in self._clients):
             return
         shown = _raw.decode(message)

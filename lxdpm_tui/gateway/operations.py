@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -79,23 +79,27 @@ class Operations:
 
     # -- what fills it
 
-    def seen(self, host: str, raw: msgspec.Raw | bytes) -> Operation:
-        """An operation object of a host, out of a 202 answer or an event. The table has it when this returns."""
+    def seen(self, host: str, raw: msgspec.Raw | bytes, project: str = "") -> Operation:
+        """An operation object of a host, out of a 202 answer or an event. The table has it when this returns.
+
+        project: as the event's envelope or the request says it; LXD's own object often does not.
+        """
         shown = _raw.decode(raw)
         shown["location"] = msgspec.Raw(msgspec.json.encode(host))
         id = str(msgspec.json.decode(shown["id"]))
         code = int(msgspec.json.decode(shown.get("status_code", msgspec.Raw(b"103"))))
-        return self._put(id, host, _project_of(shown), shown, code)
+        return self._put(id, host, project, shown, code)
 
     def _put(self, id: str, host: str, project: str, shown: Raw, code: int) -> Operation:
         known = self._table.get(id)
         if known is None:
             self._forget_old()
-            known = self._table[id] = Operation(id, host, project, shown, code)
+            known = self._table[id] = Operation(id, host, project or _project_of(shown), shown, code)
         elif known.final:
             return known  # a late event never brings a finished one back
         else:
             known.shown, known.code, known.updated = shown, code, time.monotonic()
+            known.project = project or known.project
         if known.final:
             known.ended.set()
         self._misses.pop(id, None)
@@ -178,6 +182,19 @@ class Operations:
             self._misses.clear()
         self._misses[id] = time.monotonic()
         return None
+
+    def afterwards(self, id: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Have work done once the operation of that id has ended; at once when there is none."""
+        known = self._table.get(id)
+
+        async def run() -> None:
+            if known is not None:
+                await known.ended.wait()
+            await work()
+
+        running = asyncio.create_task(run())
+        self._checks.add(running)
+        running.add_done_callback(self._checks.discard)
 
     def own_tasks(self) -> list[Operation]:
         return [self.of_task(task) for task in self._manager.tasks.tasks.values()]

@@ -13,12 +13,13 @@ import msgspec
 from aiohttp import ClientResponse, web
 from multidict import CIMultiDict
 
+from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.inventory import Key
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.hosts.host import Host
-from lxdpm_tui.hosts.transport import Deadlines, HostError
+from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
 
 STREAM = Deadlines(connect=5.0, first_byte=120.0, idle=120.0)
 LOOK_UP = 5.0
@@ -42,6 +43,7 @@ _NOT_SENT_PREFIXES = ("sec-fetch-", "x-lxd-forwarded-", "x-incus-forwarded-")
 _FAMILIES = ("x-lxd-", "x-incus-")
 
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw_rows = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 async def owner(call: Call, name: str) -> str:
@@ -51,10 +53,10 @@ async def owner(call: Call, name: str) -> str:
     """
     manager, target = call.manager, call.target
     rows = manager.inventory.find_instances(call.project, name)
-    if not rows:
-        rows_on = await _look_up(call, name)
-    else:
-        rows_on = [row.host for row in rows]
+    if len(rows) > 1 and target not in {row.host for row in rows}:
+        await resolve.read_again(manager, *(row.key for row in rows))  # one of them may have been renamed just now
+        rows = manager.inventory.find_instances(call.project, name)
+    rows_on = [row.host for row in rows] or await _look_up(call, name)
     if len(rows_on) == 1:
         return rows_on[0]
     if target in rows_on and target is not None:
@@ -72,16 +74,21 @@ async def _look_up(call: Call, name: str) -> list[str]:
 
     found = await fleet.fan_out(ask, budget=LOOK_UP)
     having = []
+    refused: ApiError | None = None  # the request is wrong: no host could have it
     unsure = fleet.silent()
     for host, answer in found.items():
         if isinstance(answer, bytes):
             having.append(host)
             row = decode.instance(host, decode.row_of(answer))
             call.manager.inventory.put("instances", row)
-        elif isinstance(answer, HostError) or answer.code != 404:
+        elif isinstance(answer, HostError) or answer.code >= 500:
             unsure.append(host)
+        elif answer.code != 404:
+            refused = answer
     if having:
         return having
+    if refused is not None:
+        raise refused
     if unsure:
         raise ActionError(f"Instance not found on the hosts that answer; could not ask {', '.join(unsure)}", 503)
     raise ActionError("Instance not found", 404)
@@ -136,9 +143,14 @@ def client_headers(headers: Mapping[str, str], host: str) -> CIMultiDict[str]:
 
 
 async def forward(
-    call: Call, host: str, path: str | None = None, *, body: bytes | None = None, touch: bool = True
+    call: Call,
+    host: str,
+    path: str | None = None,
+    *,
+    body: bytes | AsyncIterator[bytes] | None = None,
+    touch: bool = True,
 ) -> web.StreamResponse:
-    """Send the call to a host and pass its answer on. body: replaces the client's.
+    """Send the call to a host and pass its answer on. body: replaces the client's; in chunks, it is as long as that.
 
     Raises ActionError 503 when the host is known to be down, the HostError family when it turns out to be.
     """
@@ -149,6 +161,7 @@ async def forward(
     data: bytes | AsyncIterator[bytes] | None = body
     if body is None and request.can_read_body and request.method not in ("GET", "HEAD"):
         data = request.content.iter_any()
+    if data is not None and not isinstance(data, bytes):
         if (length := request.headers.get("Content-Length")) is not None:
             headers["Content-Length"] = length
     async with daemon.stream(
@@ -206,7 +219,7 @@ def edit(call: Call, host: str, body: bytes, headers: CIMultiDict[str]) -> bytes
     kind = msgspec.json.decode(envelope.get("type", msgspec.Raw(b'""')))
     metadata = bytes(envelope["metadata"])
     if kind == "async":
-        known = call.gateway.hub.operations.seen(host, metadata)
+        known = call.gateway.hub.operations.seen(host, metadata, call.project)
         shown = dict(known.shown)
         if call.collection != "instances":
             shown["resources"] = _aliased(shown.get("resources"), call.collection)
@@ -216,16 +229,26 @@ def edit(call: Call, host: str, body: bytes, headers: CIMultiDict[str]) -> bytes
         headers["Location"] = url
     elif kind == "sync":
         if metadata.startswith(b"{"):
-            shown = _raw.decode(metadata)
-            if "location" in shown:
-                shown["location"] = msgspec.Raw(msgspec.json.encode(host))
-                envelope["metadata"] = msgspec.Raw(msgspec.json.encode(shown))
+            envelope["metadata"] = msgspec.Raw(msgspec.json.encode(_placed(_raw.decode(metadata), host)))
+        elif metadata.startswith(b"[{"):
+            envelope["metadata"] = msgspec.Raw(
+                msgspec.json.encode([_placed(row, host) for row in _raw_rows.decode(metadata)])
+            )
         elif metadata.startswith(b'["/1.0/instances') and call.collection != "instances":
             renamed = metadata.replace(b'"/1.0/instances/', f'"/1.0/{call.collection}/'.encode())
             envelope["metadata"] = msgspec.Raw(renamed)
         if "Location" in headers:
             headers["Location"] = headers["Location"].partition("?")[0]
     return msgspec.json.encode(envelope)
+
+
+def _placed(row: dict[str, msgspec.Raw], host: str) -> dict[str, msgspec.Raw]:
+    """A host's object with the member's name where the host says "none"."""
+    if "location" in row:
+        row["location"] = msgspec.Raw(msgspec.json.encode(host))
+    if "locations" in row and bytes(row["locations"]) != b"null":
+        row["locations"] = msgspec.Raw(msgspec.json.encode([host]))
+    return row
 
 
 def _aliased(resources: msgspec.Raw | None, collection: str) -> msgspec.Raw:

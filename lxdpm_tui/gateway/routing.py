@@ -17,6 +17,7 @@ Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 class Access(Enum):
     PUBLIC = "public"
     PROJECT = "project"
+    TRUSTED = "trusted"
     SERVER = "server"
 
 
@@ -25,7 +26,8 @@ class Route:
     """pattern: "/1.0/images/{fingerprint}/export"; a last "{name...}" takes the rest, slashes included.
 
     access: who may call it. PUBLIC: anybody, the handler looks at call.trusted; PROJECT: trusted clients, restricted
-    ones for their own projects; SERVER: trusted clients that are not restricted.
+    ones for their own projects; TRUSTED: all trusted clients, the handler looks at call.allows; SERVER: trusted clients
+    that are not restricted.
     """
 
     method: str

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -36,7 +37,12 @@ COLLECTIONS = ("instances", "containers", "virtual-machines")
 
 
 class Gateway:
-    """LXD's API over one manager. Use `async with Gateway.serve(...)`."""
+    """LXD's API over one manager. Use `async with Gateway.serve(...)`.
+
+    pending: (collection, project, name) -> host -> body, of networks and pools in the first of LXD's two phases.
+    claimed: (project, path) of volumes and buckets that are being made.
+    remembered: (collection, host, project) -> (project, row) of each object, for lists while that host is down.
+    """
 
     def __init__(self, manager: Manager) -> None:
         self.manager = manager
@@ -44,6 +50,9 @@ class Gateway:
         self.trust = Trust(manager.store)
         self.addresses: tuple[str, ...] = ()  # "host:port" of the HTTPS listener
         self.certificate = ""  # PEM of what it shows
+        self.pending: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+        self.claimed: set[tuple[str, str]] = set()
+        self.remembered: dict[tuple[str, str, str], list[tuple[str, dict[str, Any]]]] = {}
         self._router = Router(routes.table())
 
     @property
@@ -162,7 +171,7 @@ def _check_access(route: Route, client: Client, request: web.BaseRequest) -> Non
         return
     if not client.trusted:
         raise ActionError("not authorized", 403)
-    if client.projects is None:
+    if client.projects is None or route.access is Access.TRUSTED:
         return
     if route.access is Access.SERVER:
         raise ActionError("Certificate is restricted", 403)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import Any, Generic
@@ -14,20 +15,29 @@ from lxdpm_tui.hosts.transport import P
 _QUICKACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux; elsewhere small answers may take 40 ms longer
 
 
+def acknowledge_now(connection: asyncssh.SSHClientConnection) -> None:
+    """Send the TCP acknowledgement that the kernel holds back, and do not hold back the next ones.
+
+    sshd sends small packets one by one, each only when the one before is acknowledged (see ssh.py).
+    """
+    if _QUICKACK is not None:
+        with contextlib.suppress(OSError):  # closed already
+            connection.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+
+
 class ChannelSession(asyncssh.SSHUNIXSession[bytes]):
     """What asyncssh calls; passes everything on to the transport's protocol."""
 
     def __init__(self, transport: ChannelTransport[Any], connection: asyncssh.SSHClientConnection) -> None:
         self._transport = transport
-        self._socket: socket.socket | None = connection.get_extra_info("socket")
+        self._connection = connection
 
     def connection_made(self, chan: asyncssh.SSHUNIXChannel[bytes]) -> None:
         self._transport.attach(chan)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        # sshd sends small packets one by one, each only when the one before is acknowledged (see ssh.py).
-        if _QUICKACK is not None and self._socket is not None and len(data) < 16384:
-            self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        if len(data) < 16384:
+            acknowledge_now(self._connection)
         self._transport.protocol.data_received(data)
 
     def eof_received(self) -> bool:

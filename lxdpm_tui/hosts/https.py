@@ -94,7 +94,8 @@ async def connect_tls(address: HttpsAddress, context: ssl.SSLContext) -> asyncio
     except ConnectionRefusedError as error:
         raise Unreachable(f"nobody listens on {address.host}:{address.port}") from error
     except OSError as error:
-        raise Unreachable(f"{address.host}:{address.port}: {error.strerror or error}") from error
+        why = error.strerror or str(error) or "it closed the connection during the TLS handshake"
+        raise Unreachable(f"{address.host}:{address.port}: {why}") from error
     return transport
 
 

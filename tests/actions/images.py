@@ -94,3 +94,12 @@ async def ended(task: Task, status: Status = Status.SUCCESS) -> Task:
     """The task once it ended, as it should."""
     assert await task.wait(60) is status, (task.status, task.error, task.hosts, task.metadata)
     return task
+
+
+async def until_silent(manager: Manager, name: str) -> None:
+    """Wait until the manager knows that the host is down."""
+    seen = asyncio.Event()
+    end = manager.inventory.subscribe(lambda _: None if manager.inventory.hosts[name].usable else seen.set())
+    if manager.inventory.hosts[name].usable:
+        await asyncio.wait_for(seen.wait(), 20)
+    end()

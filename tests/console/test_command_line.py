@@ -18,8 +18,8 @@ def test_an_action_with_places_and_flags() -> None:
 
 
 def test_mappings_lists_and_equals() -> None:
-    command = parse("launch debian/12 web --config limits.memory=1GiB --config a=b=c --profiles x --profiles=y --no-start",
-                    REGISTRY, WORDS)  # fmt: skip
+    line = "launch debian/12 web --config limits.memory=1GiB --config a=b=c --profiles x --profiles=y --no-start"
+    command = parse(line, REGISTRY, WORDS)
     assert command.arguments == {
         "image": "debian/12",
         "name": "web",

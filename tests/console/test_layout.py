@@ -36,7 +36,7 @@ async def test_80x24_hosts(pilot: Pilot[int], world: World) -> None:
     assert "3 of 4 hosts" in lines[0]
     row = next(line for line in lines if line.startswith("  h2"))
     assert "unreachable" in row
-    assert "LXD 5.0.2" in row
+    assert "38%" in row
     await pilot.press("down")
     assert "r retry" in shown(pilot).splitlines()[-1]
 
@@ -58,10 +58,13 @@ async def test_stale_rows_stay_with_their_age(pilot: Pilot[int], world: World) -
 async def test_wide_and_broken_names_keep_the_columns_straight(pilot: Pilot[int], world: World) -> None:
     world.inventory.put(
         "instances",
-        Instance(host="h1", project="default", name="日本語サーバー一号機の名前", status="Running", cpu=1.5, memory=1 << 20),
+        Instance(
+            host="h1", project="default", name="日本語サーバー一号機の名前", status="Running", cpu=1.5, memory=1 << 20
+        ),
     )
     world.inventory.put(
-        "instances", Instance(host="h1", project="default", name="a\x1b[31mred\n", status="Running", cpu=2.5, memory=1 << 20)
+        "instances",
+        Instance(host="h1", project="default", name="a\x1b[31mred\n", status="Running", cpu=2.5, memory=1 << 20),
     )
     await pilot.press("slash", *"1m")
     await pilot.press("escape")

@@ -64,7 +64,16 @@ def test_unknown_size_is_empty() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (43.9, "43 s"), (99, "99 s"), (100, "1 min"), (5939, "98 min"), (5940, "1 h"), (172800, "2 d"), (1e9, "31 y")],
+    [
+        (0, "0 s"),
+        (43.9, "43 s"),
+        (99, "99 s"),
+        (100, "1 min"),
+        (5939, "98 min"),
+        (5940, "1 h"),
+        (172800, "2 d"),
+        (1e9, "31 y"),
+    ],
 )
 def test_spans(seconds: float, words: str) -> None:
     assert text.span(seconds) == words

@@ -14,6 +14,7 @@ from lxdpm_tui.actions.registry import ActionError, Danger, Param, Registry
 from lxdpm_tui.console.app import Console
 from lxdpm_tui.console.terminal_io import screen_text
 from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Image, Instance, Inventory, Key, Pool, Profile
+from lxdpm_tui.hosts.transport import Unreachable
 from lxdpm_tui.scheduler.model import Strategy
 from lxdpm_tui.tasks.task import Status, Task
 
@@ -151,6 +152,18 @@ class Watch:
         self._world.retried.append(self._host)
 
 
+class Host:
+    """Answers for the snapshots of its instances."""
+
+    def __init__(self, world: World, name: str) -> None:
+        self._world, self._name = world, name
+
+    async def get(self, path: str, **params: Any) -> Any:
+        if self._world.silent:
+            raise Unreachable("no route to host", self._name)
+        return self._world.snapshots
+
+
 class World:
     """What the console needs of a manager; it notes what it was asked."""
 
@@ -165,7 +178,13 @@ class World:
         self.figures: list[bool] = []
         self.refuse: dict[str, str] = {}
         self.registry = make_registry()
+        self.snapshots: list[dict[str, Any]] = []
+        self.silent = False
         self.closed = False
+
+    @property
+    def hosts(self) -> dict[str, Host]:
+        return {name: Host(self, name) for name in self.inventory.hosts}
 
     def want_figures(self, wanted: bool) -> None:
         self.figures.append(wanted)
@@ -253,7 +272,9 @@ def make_registry() -> Registry:
     enter("profile-assign", _INSTANCE, Param("profiles", "profiles", positional=True, many=True), _PROJECT)
     enter("image-import", Param("source", "from", positional=True, required=True), Param("aliases", "names", many=True),
           hosts, _PROJECT, Param("public", "public", kind="flag"), Param("pending", "later", kind="flag"))  # fmt: skip
-    enter("image-delete", Param("fingerprint", "image", positional=True, required=True), _PROJECT, danger=Danger.CONFIRM)
+    enter(
+        "image-delete", Param("fingerprint", "image", positional=True, required=True), _PROJECT, danger=Danger.CONFIRM
+    )
     enter("maintenance", Param("host", "host", positional=True, required=True, complete="host"),
           Param("on", "on or off", kind="choice", choices=("on", "off"), positional=True, required=True))  # fmt: skip
     return registry

@@ -110,7 +110,7 @@ class Script:
     """A daemon on a unix socket that answers what it is told to.
 
     answers: path -> metadata, or a coroutine function of the request that gives it (or a whole response).
-    projects: name -> config.  asked: "GET /1.0/instances?..." in order.  send(event): on all event streams.
+    projects: name -> config.  silent: event streams are not closed politely.  asked: "GET /1.0/instances?..." in order.  send(event): on all event streams.
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,6 +127,7 @@ class Script:
             f"{API}/storage-pools": [],
             f"{API}/resources": {"cpu": {"total": 2}, "memory": {"total": 1 << 30, "used": 1 << 20}},
         }
+        self.silent = False
         self._sockets: list[web.WebSocketResponse] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -148,11 +149,14 @@ class Script:
         return [f"{API}/projects/{quote(name)}" for name in self.projects]
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse()
+        socket = web.WebSocketResponse(autoclose=False)
         await socket.prepare(request)
         self._sockets.append(socket)
         async for _ in socket:
             pass
+        if self.silent:
+            await asyncio.Event().wait()
+        await socket.close()
         return socket
 
     async def send(self, event: Mapping[str, Any]) -> None:

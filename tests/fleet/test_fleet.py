@@ -96,7 +96,7 @@ async def test_a_host_that_falls_silent_before_it_answers_is_lost() -> None:
             daemon.answers[API] = never
             fleet.watch("s1").retry_now()
             with pytest.raises(ConnectionLost, match=r"s1: it was lost in the middle of it: .*hung"):
-                await asyncio.wait_for(change, DEAD_AFTER + LOST_AFTER + 2)
+                await asyncio.wait_for(change, DEAD_AFTER + LOST_AFTER + 0.5)
 
 
 async def test_a_session_that_begins_anew_is_no_loss() -> None:
@@ -174,11 +174,11 @@ async def test_a_host_lost_in_the_middle_of_an_operation(fleet: Fleet, clean_lab
 
 
 async def test_a_daemon_killed_in_the_middle_of_an_operation(fleet: Fleet, clean_lab: Lab) -> None:
-    began = [await _long_operation(fleet, name) for name in ("h1", "h2", "h3", "i1")]
+    began = await asyncio.gather(*(_long_operation(fleet, name) for name in clean_lab.hosts))
     for host in clean_lab.hosts.values():
         host.kill()
     results = await asyncio.wait_for(asyncio.gather(*began, return_exceptions=True), 5)
-    assert [type(result) for result in results] == [ConnectionLost] * 4
+    assert all(isinstance(result, HostError) for result in results), results
 
 
 async def _long_operation(fleet: Fleet, name: str) -> asyncio.Task[dict[str, Any]]:
@@ -187,7 +187,9 @@ async def _long_operation(fleet: Fleet, name: str) -> asyncio.Task[dict[str, Any
     await fleet.operate(name, "POST", f"{API}/instances", json=body)
     await fleet.operate(name, "PUT", f"{API}/instances/c1/state", json={"action": "start"})
     running = asyncio.Event()
-    undo = fleet.subscribe_events(lambda host, message, _: running.set() if b"sleep" in message else None)
+    undo = fleet.subscribe_events(
+        lambda host, message, _: running.set() if host == name and b"sleep" in message else None
+    )
     sleep = {"command": ["sleep", "60"], "environment": {"sleep": "x"}}
     task = asyncio.create_task(fleet.operate(name, "POST", f"{API}/instances/c1/exec", json=sleep))
     await asyncio.wait_for(running.wait(), 10)
@@ -215,15 +217,14 @@ async def test_until_known_names_those_of_which_nothing_is_known() -> None:
 
 
 async def test_until_usable() -> None:
-    async with script() as daemon:
-        async with watched([host_of(daemon), NOWHERE], read=False) as fleet:
-            await fleet.until_usable("s1", 5)
-            await fleet.until_usable("s1", 0)
-            await until(fleet, lambda: fleet.inventory.hosts["gone"].reason, 5)
-            with pytest.raises(Unreachable, match=r"gone: .*/nowhere/unix.socket"):
-                await fleet.until_usable("gone", 0.1)
-            with pytest.raises(Unreachable, match="nobody: not in this fleet"):
-                await fleet.until_usable("nobody", 0.1)
+    async with script() as daemon, watched([host_of(daemon), NOWHERE], read=False) as fleet:
+        await fleet.until_usable("s1", 5)
+        await fleet.until_usable("s1", 0)
+        await until(fleet, lambda: fleet.inventory.hosts["gone"].reason, 5)
+        with pytest.raises(Unreachable, match=r"gone: .*/nowhere/unix.socket"):
+            await fleet.until_usable("gone", 0.1)
+        with pytest.raises(Unreachable, match="nobody: not in this fleet"):
+            await fleet.until_usable("nobody", 0.1)
 
 
 async def test_maintenance_is_known_from_the_start() -> None:

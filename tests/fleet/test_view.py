@@ -40,7 +40,9 @@ class Fleet:
 @pytest.fixture
 def fleet() -> Fleet:
     fleet = Fleet()
-    fleet.inventory.replace("instances", "h1", [instance("web-10", cpu=5), instance("web-2", cpu=90), instance("db", cpu=50)])
+    fleet.inventory.replace(
+        "instances", "h1", [instance("web-10", cpu=5), instance("web-2", cpu=90), instance("db", cpu=50)]
+    )
     fleet.inventory.replace("instances", "h2", [instance("web-1", "h2", cpu=-1)])
     fleet.view.settle()
     return fleet

@@ -96,7 +96,7 @@ async def test_the_usual_places_are_tried_and_the_right_one_is_remembered(lab: L
 
 async def test_no_socket_there(config: HostConfig) -> None:
     async with opened(at(config, socket="/var/lib/none/unix.socket")) as transport:
-        with pytest.raises(Unreachable, match="nothing answers at /var/lib/none/unix.socket"):
+        with pytest.raises(Unreachable, match=r"nothing answers at /var/lib/none/unix\.socket"):
             await transport.dial(Collector)
     unusual = SshTransport(
         config.address,  # type: ignore[arg-type]
@@ -115,10 +115,10 @@ async def test_a_changed_host_key_is_an_alarm(config: HostConfig, lab: Lab, tmp_
         known = tmp_path / f"known_{kind}"
         known.write_text(f"{lab.hosts['h1'].address} {other}")
         async with opened(replace(config, known_hosts=str(known))) as transport:
-            with pytest.raises(IdentityChanged, match="its ssh host key") as caught:
+            with pytest.raises(
+                IdentityChanged, match=r"its ssh host key is now ssh-ed25519 SHA256:\S+, not the one in"
+            ):
                 await transport.dial(Collector)
-            if kind == "ssh-ed25519":
-                assert "ssh-ed25519 SHA256:" in caught.value.reason
 
 
 async def test_an_unknown_host_key_says_what_to_do(config: HostConfig, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_keys_that_do_not_open(config: HostConfig, tmp_path: Path) -> None
     async with opened(replace(config, identity_file=str(tmp_path / "other"))) as transport:
         with pytest.raises(Untrusted, match="sshd accepts none of our keys"):
             await transport.dial(Collector)
-    asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / "locked", passphrase="x")
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / "locked", "pkcs8-pem", "x")
     async with opened(replace(config, identity_file=str(tmp_path / "locked"))) as transport:
         with pytest.raises(Untrusted, match="locked"):
             await transport.dial(Collector)

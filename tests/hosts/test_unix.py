@@ -20,7 +20,7 @@ async def test_no_socket(tmp_path: Path) -> None:
 async def test_nobody_listens(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "s"))
-    with pytest.raises(Unreachable, match="nobody listens on .*/s: the daemon is not running"):
+    with pytest.raises(Unreachable, match=r"nobody listens on .*/s: the daemon is not running"):
         await UnixTransport(UnixAddress(f"{tmp_path}/s")).dial(asyncio.Protocol)
 
 

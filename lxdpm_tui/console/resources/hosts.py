@@ -36,7 +36,7 @@ def share(host: HostRecord) -> float:
 def memory(host: HostRecord, look: Look) -> str:
     if not host.memory_total:
         return ""
-    return f"{text.meter(share(host), 8)} {text.percent(share(host)):>4} of {text.size(host.memory_total)}"
+    return f"{text.meter(share(host), 6)} {text.percent(share(host)):>4}"
 
 
 def memory_style(host: HostRecord, look: Look) -> Style:
@@ -58,7 +58,7 @@ def note(host: HostRecord, look: Look) -> str:
 COLUMNS = (
     Column("name", "NAME", lambda h, _: h.name, 14, grow=2, most=30, sort=lambda h: natural(h.name)),
     Column("state", "STATE", lambda h, _: state(h), 12, style=state_style, sort=lambda h: h.shown_status),
-    Column("version", "VERSION", lambda h, _: version(h), 11, grow=1, most=14, drop=2, sort=version),
+    Column("version", "VERSION", lambda h, _: version(h), 11, grow=1, most=14, drop=4, sort=version),
     Column(
         "instances",
         "RUN/ALL",
@@ -69,14 +69,25 @@ COLUMNS = (
         sort=lambda h: h.instances if h.scanned else None,
         downwards=True,
     ),
-    Column("memory", "MEMORY", memory, 21, drop=3, style=memory_style, sort=lambda h: share(h), downwards=True),
+    Column("memory", "MEMORY", memory, 11, drop=3, style=memory_style, sort=lambda h: share(h), downwards=True),
+    Column(
+        "total",
+        "OF",
+        lambda h, _: text.size(h.memory_total) if h.memory_total else "",
+        4,
+        right=True,
+        drop=5,
+        style=lambda h, _: "dim",
+        sort=lambda h: h.memory_total or None,
+        downwards=True,
+    ),
     Column(
         "load",
         "LOAD",
         lambda h, _: f"{h.load:.2f}" if h.load >= 0 else "",
         5,
         right=True,
-        drop=5,
+        drop=6,
         sort=lambda h: h.load if h.load >= 0 else None,
         downwards=True,
     ),
@@ -86,7 +97,7 @@ COLUMNS = (
         lambda h, _: str(h.cpus or ""),
         4,
         right=True,
-        drop=7,
+        drop=8,
         sort=lambda h: h.cpus or None,
         downwards=True,
     ),
@@ -96,12 +107,12 @@ COLUMNS = (
         lambda h, _: f"{1000 * h.round_trip:.0f} ms" if h.usable and h.round_trip else "",
         7,
         right=True,
-        drop=6,
+        drop=7,
         sort=lambda h: h.round_trip or None,
         downwards=True,
     ),
-    Column("note", "NOTE", note, 12, grow=4, most=90, style=lambda h, _: "dim" if h.usable else "warn"),
-    Column("address", "ADDRESS", lambda h, _: h.address, 24, grow=1, most=44, drop=8, style=lambda h, _: "dim"),
+    Column("note", "NOTE", note, 20, grow=4, most=90, style=lambda h, _: "dim" if h.usable else "warn"),
+    Column("address", "ADDRESS", lambda h, _: h.address, 24, grow=1, most=44, drop=9, style=lambda h, _: "dim"),
 )
 
 

@@ -84,11 +84,13 @@ class FormScreen(ModalScreen[Task | None]):
     # -- the widget
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="form", classes="-wide" if self.wide else ""):
+        specs = self.specs()
+        rows = sum(spec.lines if spec.kind == "area" else 1 for spec in specs)
+        with Vertical(id="form", classes=f"{'-wide' if self.wide else ''} {'-short' if rows <= 11 else ''}"):
             yield Static(self.title_text, id="form-title", markup=False)
             with Horizontal(id="form-body"):
                 with VerticalScroll(id="form-fields", can_focus=False):
-                    for spec in self.specs():
+                    for spec in specs:
                         yield Field(spec, self.first.get(spec.id))
                 yield Lines(id="form-aside")
             yield Static("", id="form-error", markup=False)

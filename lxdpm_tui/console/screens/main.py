@@ -9,6 +9,7 @@ from typing import Any
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import ContentSwitcher
 
@@ -39,6 +40,9 @@ class MainScreen(Screen[None]):
     CSS_PATH = "main.tcss"
     BINDINGS = [*keymap.bindings()]
     AUTO_FOCUS = ""
+
+    class Leave(Message):
+        """The person wants to leave, and was asked where that is due."""
 
     def __init__(self, session: Session, label: str) -> None:
         super().__init__()
@@ -303,6 +307,10 @@ class MainScreen(Screen[None]):
     def _help(self) -> None:
         lines = list(help_lines(self.place, self.resources[self.place].schema, self.session.registry))
         self.app.push_screen(ReadingScreen(f"Help: {self.place}", lines, label=17))
+
+    def leave(self) -> None:
+        """Ask the app to close the fleet and end."""
+        self.post_message(self.Leave())
 
     # -- filter and command line
 

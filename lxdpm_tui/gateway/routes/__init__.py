@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from lxdpm_tui.gateway.routes import certificates, fleet, images, instances, operations, profiles, server
+from lxdpm_tui.gateway.routes import (
+    certificates,
+    fleet,
+    images,
+    instances,
+    networks,
+    operations,
+    profiles,
+    server,
+    storage,
+    volumes,
+)
 from lxdpm_tui.gateway.routing import Route
 
 
@@ -13,6 +24,9 @@ def table() -> list[Route]:
         *instances.ROUTES,
         *images.ROUTES,
         *profiles.ROUTES,
+        *networks.ROUTES,
+        *storage.ROUTES,
+        *volumes.ROUTES,
         *operations.ROUTES,
         *fleet.ROUTES,
     ]

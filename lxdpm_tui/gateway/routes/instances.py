@@ -113,6 +113,8 @@ async def create(call: Call) -> web.StreamResponse:
     if isinstance(source, dict) and source.get("type") == "migration":
         raise ActionError("migration between servers is not implemented yet", 501)
     start = bool(body.pop("start", False))
+    if isinstance(body.get("name"), str):
+        await resolve.forget_gone(call.manager, call.project, body["name"])
     plan = creating.prepare(call.manager, body, call.project, targets)
     task = await creating.create(call.manager, [plan], start=start, owner=call.caller)
     await call.manager.audit("launch", {"body": body, "project": call.project}, task)
@@ -157,15 +159,23 @@ async def rename(call: Call) -> web.StreamResponse:
         raise ActionError("No name provided")
     manager = call.manager
     claim = (call.project, new_name)
+    await resolve.forget_gone(manager, *claim)
     if manager.inventory.find_instances(*claim) or claim in manager.claims:
         raise ActionError(f'Name "{new_name}" already in use', 409)
     manager.claims.add(claim)
+    old, new = Key(host, call.project, call.vars["name"]), Key(host, call.project, new_name)
+
+    async def release() -> None:
+        await resolve.read_again(manager, old, new)
+        manager.claims.discard(claim)
+
     try:
         answer = await proxy.forward(call, host, body=msgspec.json.encode(body))
-    finally:
-        # From here on the host itself refuses the name: a rename is one operation there.
+    except BaseException:
         manager.claims.discard(claim)
-    manager.fleet.watch(host).touch("instances", Key(host, call.project, new_name))
+        raise
+    # Other hosts would take the name until it is seen on this one: it stays claimed until the rename has ended.
+    call.gateway.hub.operations.afterwards(answer.headers.get("Location", "").rpartition("/")[2], release)
     return answer
 
 

@@ -39,12 +39,13 @@ async def list_all(call: Call) -> web.StreamResponse:
         return found
 
     found = await gather(call.manager.fleet, ask)
+    project = "" if call.all_projects else call.project
     operations = call.gateway.hub.operations
     shown: dict[str, list[Any]] = {}
     for host, by_status in found.live.items():
         for status, raws in by_status.items():
             for raw in raws:
-                shown.setdefault(status, []).append(operations.seen(host, raw))
+                shown.setdefault(status, []).append(operations.seen(host, raw, project))
     for own in operations.own_tasks():
         if (call.all_projects or own.project == call.project) and call.allows(own.project):
             status = str(msgspec.json.decode(own.shown["status"])).lower()

@@ -1,0 +1,82 @@
+"""`lxdpm-tui --serve` as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from tests.actions.images import paths_of
+from tests.gateway.client import Client
+from tests.lab.lab import Lab
+
+
+class Serving:
+    """The process: its socket, its memory, its standard error once it ended."""
+
+    def __init__(self, process: asyncio.subprocess.Process, socket: Path, errors: asyncio.Task[bytes]) -> None:
+        self.process = process
+        self.socket = socket
+        self._errors = errors
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Exit code and standard error."""
+        with suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        code = await asyncio.wait_for(self.process.wait(), 15)
+        return code, (await self._errors).decode()
+
+    def memory(self) -> int:
+        """Bytes resident now."""
+        return self._status("VmRSS")
+
+    def peak(self) -> int:
+        """Bytes resident at most since the start or `forget_peak`."""
+        return self._status("VmHWM")
+
+    def forget_peak(self) -> None:
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")
+
+    def _status(self, name: str) -> int:
+        found = re.search(rf"^{name}:\s+(\d+) kB$", Path(f"/proc/{self.process.pid}/status").read_text(), re.MULTILINE)
+        assert found
+        return int(found[1]) * 1024
+
+
+async def start(*words: str) -> tuple[asyncio.subprocess.Process, asyncio.Task[bytes]]:
+    """`lxdpm-tui` with these words; its standard error is read to its end."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "lxdpm_tui", *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    return process, asyncio.create_task(process.stderr.read())
+
+
+@asynccontextmanager
+async def serving(lab: Lab, folder: Path, *words: str) -> AsyncIterator[Serving]:
+    """The whole lab served from a state directory below `folder`, ready; killed at the end if it still runs."""
+    paths, socket = paths_of(lab, folder), folder / "serve.socket"
+    process, errors = await start(
+        "--hosts", str(paths.hosts_file), "--state", str(paths.state_dir), "--serve", "--socket", str(socket), *words
+    )
+    found = Serving(process, socket, errors)
+    try:
+        assert process.stdout is not None
+        ready = await asyncio.wait_for(process.stdout.readline(), 20)
+        assert ready.decode() == f"ready unix:{socket}\n", (ready, errors.done() and errors.result())
+        yield found
+    finally:
+        await found.stop(signal.SIGKILL)
+
+
+async def until_online(client: Client, *hosts: str, deadline: float = 20.0) -> None:
+    """Wait until these hosts can be used, as /1.0/fleet shows it."""
+    async with asyncio.timeout(deadline):
+        while True:
+            rows = (await client.get("/1.0/fleet"))["hosts"]
+            if {row["name"] for row in rows if row["status"] == "online"} >= set(hosts):
+                return

@@ -1,0 +1,89 @@
+"""`lxdpm-tui --serve`: ready, one manager a state directory, a clean end, and what survives it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import stat
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.gateway.client import Client
+from tests.gateway.serving import Serving, serving, start, until_online
+from tests.lab.lab import Lab
+
+ALL = ("h1", "h2", "h3", "i1")
+
+
+@asynccontextmanager
+async def asked(served: Serving) -> AsyncIterator[Client]:
+    client = Client(served.socket)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def test_ready_and_a_clean_stop(clean_lab: Lab, tmp_path: Path) -> None:
+    async with serving(clean_lab, tmp_path) as served:
+        mode = served.socket.stat().st_mode
+        assert (stat.S_ISSOCK(mode), stat.S_IMODE(mode)) == (True, 0o660)
+        async with asked(served) as client:
+            await until_online(client, *ALL)
+            assert (await client.get("/1.0"))["environment"]["server_clustered"] is True
+            waiting = asyncio.create_task(client.session.get(client.url("/1.0/events")))
+            code, errors = await served.stop()
+            await asyncio.gather(waiting, return_exceptions=True)
+        assert code == 0
+        assert "Traceback" not in errors
+        assert not served.socket.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+async def test_other_signals(clean_lab: Lab, tmp_path: Path, number: signal.Signals) -> None:
+    async with serving(clean_lab, tmp_path) as served:
+        code, errors = await served.stop(number)
+    assert (code, "Traceback" in errors) == (0, False)
+
+
+async def test_a_second_one_is_told_of_the_first(clean_lab: Lab, tmp_path: Path) -> None:
+    async with serving(clean_lab, tmp_path) as served:
+        state = str(tmp_path / "state")
+        process, errors = await start("--hosts", str(clean_lab.hosts_file), "--state", state, "--serve")
+        out, _ = await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), 20)  # type: ignore
+        text = (await errors).decode()
+        assert (process.returncode, out) == (1, b"")
+        assert f"process {served.process.pid}" in text
+        assert state in text
+        assert "Traceback" not in text
+        async with asked(served) as client:
+            assert (await client.ask("GET", "/1.0")).status == 200  # the first one does not mind
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+async def test_what_survives(clean_lab: Lab, tmp_path: Path, end: signal.Signals) -> None:
+    """The strategy, and what tasks said; a socket file that was left behind is no obstacle."""
+    async with serving(clean_lab, tmp_path) as served, asked(served) as client:
+        await until_online(client, *ALL)
+        assert await client.get("/1.0/planner") == "random"
+        await client.done("PUT", "/1.0/planner", {"state": "gather"})
+        made = await client.create("c1")
+        await served.stop(end)
+    async with serving(clean_lab, tmp_path) as served, asked(served) as client:
+        assert await client.get("/1.0/planner") == "gather"
+        tasks = {task["id"]: task for task in await client.get("/1.0/fleet/tasks")}
+        kept = tasks[made["id"]]
+        assert (kept["status"], kept["metadata"]["placement"]) == ("Success", made["metadata"]["placement"])
+        await until_online(client, *ALL)
+        assert await client.get("/1.0/instances") == ["/1.0/instances/c1"]
+
+
+async def test_no_hosts(tmp_path: Path) -> None:
+    process, errors = await start("--hosts", str(tmp_path / "none.toml"), "--state", str(tmp_path), "--serve")
+    assert process.stdout is not None
+    out, _ = await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), 20)
+    text = (await errors).decode()
+    assert (process.returncode, out, "none.toml" in text, "Traceback" in text) == (2, b"", True, False)

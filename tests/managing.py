@@ -1,0 +1,52 @@
+"""What tests of the assembled manager share. On the lab: h1 by unix, h2 by https, h3 by ssh, i1 (Incus) by https."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from lxdpm_tui.config import HostConfig, Paths
+from lxdpm_tui.manager import Manager
+from lxdpm_tui.tasks.task import Status, Task
+from tests.lab.lab import Lab
+
+
+def paths_of(lab: Lab, folder: Path) -> Paths:
+    """A state directory whose client certificate every host of the lab trusts."""
+    state = folder / "state"
+    state.mkdir(mode=0o700, exist_ok=True)
+    for source in (lab.client_cert, lab.client_key):
+        shutil.copy(source, state / source.name)
+    return Paths(lab.hosts_file, state)
+
+
+@asynccontextmanager
+async def managing(
+    lab: Lab, folder: Path, hosts: Iterable[HostConfig] | None = None, *, known: bool = True
+) -> AsyncIterator[Manager]:
+    """A manager over the whole lab. known: every host was read, or has said why it cannot be."""
+    async with Manager.open(paths_of(lab, folder), lab.hosts_config() if hosts is None else hosts) as manager:
+        if known:
+            assert await manager.fleet.until_known(20) == []
+        yield manager
+
+
+async def done(manager: Manager, action: str, status: Status = Status.SUCCESS, **arguments: Any) -> Task:
+    """An action, carried out; it ends as it should."""
+    task = await manager.run(action, **arguments)
+    assert await task.wait(60) is status, (task.status, task.error, task.hosts, task.metadata)
+    return task
+
+
+async def api(lab: Lab, host: str, method: str, path: str, body: object = None) -> Any:
+    """Asked of a daemon behind the manager's back, without holding up the event loop."""
+    return await asyncio.to_thread(lab.hosts[host].api, method, path, body)
+
+
+def where(manager: Manager, name: str, project: str = "default") -> list[str]:
+    """The hosts that have the instance, by the inventory."""
+    return [row.host for row in manager.inventory.find_instances(project, name)]
