@@ -55,7 +55,7 @@ class Manager:
         self.tasks = TaskManager(store, fleet.until_usable)
         self.tasks.undo_handlers.update(undo_handlers(self))
         self.claims: set[tuple[str, str]] = set()
-        self._audits: set[asyncio.Task[None]] = set()
+        self._audits: dict[asyncio.Task[None], Task] = {}
         self.inventory.subscribe(self._instances_seen)
 
     @classmethod
@@ -110,29 +110,28 @@ class Manager:
         """Enter a started action in the audit; its result follows when the task ends."""
         line = await self.store.append_audit(self.caller, action, arguments, task.id)
         result = asyncio.create_task(self._audit_result(line, task))
-        self._audits.add(result)
-        result.add_done_callback(self._audits.discard)
+        self._audits[result] = task
+        result.add_done_callback(self._audits.pop)
 
     async def _audit_result(self, line: int, task: Task) -> None:
         status = await task.wait()
         await self.store.set_audit_result(line, f"{status.text}: {task.error}" if task.error else status.text)
 
     async def _finish_audits(self) -> None:
-        """Tasks have ended by now, or go on at the next start: then their line stays without a result."""
-        await asyncio.sleep(0)
-        for result in self._audits:
-            if not result.done():
+        """Results of ended tasks are written; one that goes on at the next start leaves its line without a result."""
+        for result, task in self._audits.items():
+            if not task.status.final:
                 result.cancel()
         await asyncio.gather(*self._audits, return_exceptions=True)
 
-    def plan(self, *, strategy: str | None = None, **arguments: Any) -> list[dict[str, Any]]:
+    def plan(self, **arguments: Any) -> list[dict[str, Any]]:
         """Where a launch with these arguments would go and why, one decision an instance; nothing is held.
 
         Arguments as for the action `launch`. Raises ActionError.
         """
         launch = registry.actions["launch"]
         full = registry.complete(launch, arguments)
-        full.pop("strategy")
+        strategy = full.pop("strategy")
         full.pop("no_start")
         plans = launch_plans(self, **full)
         decisions = self.scheduler.plan_all([plan.request for plan in plans], strategy)

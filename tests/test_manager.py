@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from lxdpm_tui.actions.registry import ActionError
-from lxdpm_tui.config import HostConfig, Paths, UnixAddress
+from lxdpm_tui.config import HostConfig, Paths, UnixAddress, add_host, remove_host
 from lxdpm_tui.manager import AlreadyRunning, Manager, caller, take_lock
 from lxdpm_tui.scheduler.model import Strategy
 from lxdpm_tui.store import Store
 from lxdpm_tui.tasks.task import Status
+from tests.fleet.fleets import Script, error, host_of, script, until
 from tests.lab.lab import Lab
-from tests.managing import api, done, managing, where
+from tests.managing import done, managing, where
 
 NOWHERE = HostConfig("gone", UnixAddress("/nowhere/unix.socket"))
 
@@ -34,7 +36,7 @@ async def main(hosts, state, action, arguments):
         await manager.fleet.until_known(20)
         if action:
             task = await manager.run(action, **json.loads(arguments))
-            task.subscribe(lambda task: print(json.dumps(task.hosts), flush=True))
+            task.subscribe(lambda task: print(task.status.text, json.dumps(task.hosts), flush=True))
         print("ready", flush=True)
         await asyncio.Event().wait()
 
@@ -151,36 +153,68 @@ async def test_strategy_and_maintenance_survive(paths: Paths) -> None:
         assert not manager.inventory.hosts["gone"].maintenance
 
 
-async def test_strategy_survives_sigkill(paths: Paths) -> None:
+async def test_maintenance_survives_sigkill(paths: Paths) -> None:
     process = drive(paths, "maintenance", '{"host": "gone", "on": "on"}')
     try:
-        await asyncio.to_thread(reads, process, "ready")
+        await asyncio.to_thread(reads, process, "Success")
     finally:
         end(process)
     async with Manager.open(paths, [NOWHERE]) as manager:
-        [task] = [task for task in await manager.tasks.history() if task.kind == "maintenance"]
-        assert task.status.final
-        assert manager.inventory.hosts["gone"].maintenance == (task.status is Status.SUCCESS)
+        [task] = await manager.tasks.history()
+        assert (task.kind, task.status) == ("maintenance", Status.SUCCESS)
+        assert manager.inventory.hosts["gone"].maintenance
 
 
-async def test_killed_in_the_middle_of_a_change_it_is_undone_at_the_next_start(clean_lab: Lab, tmp_path: Path) -> None:
-    """h2 hangs, so that the profile is on the others when the manager dies."""
-    async with managing(clean_lab, tmp_path) as manager:
-        paths = manager.paths
-    process = drive(paths, "profile-create", '{"name": "half", "config": {"user.x": "1"}}')
-    try:
-        clean_lab.hosts["h2"].hang()
-        await asyncio.to_thread(reads, process, '"status": "done"')
-    finally:
-        end(process)
-        clean_lab.hosts["h2"].unhang()
-    async with managing(clean_lab, tmp_path) as manager:
-        [task] = [task for task in await manager.tasks.history() if task.kind == "profile-create"]
-        assert await task.wait(30) is Status.FAILURE
-        assert "the manager was stopped in the middle of it" in task.error
-    for name in clean_lab.hosts:
-        profiles = await api(clean_lab, name, "GET", "/1.0/profiles")
-        assert not any("half" in profile for profile in profiles), name
+class Profiles:
+    """A scripted daemon's profiles. slow: one that is to be made waits until it is set."""
+
+    def __init__(self, daemon: Script) -> None:
+        self.names = {"default"}
+        self.go = asyncio.Event()
+        self.go.set()
+        self.daemon = daemon
+        daemon.answers["/1.0/profiles"] = self.all
+
+    async def all(self, request: web.Request) -> Any:
+        if request.method == "POST":
+            await self.go.wait()
+            name = (await request.json())["name"]
+            self.names.add(name)
+            self.daemon.answers[f"/1.0/profiles/{name}"] = self.one
+            return {}
+        return [{"name": name} for name in self.names]
+
+    async def one(self, request: web.Request) -> Any:
+        name = request.path.rsplit("/", 1)[1]
+        if name not in self.names:
+            return error(404, "Profile not found")
+        if request.method == "DELETE":
+            self.names.remove(name)
+        return {"name": name}
+
+
+async def test_killed_in_the_middle_of_a_change_it_is_undone_at_the_next_start(paths: Paths) -> None:
+    """Of two hosts one has made the profile and the other is about to when the manager dies."""
+    async with script() as quick, script() as slow:
+        made, late = Profiles(quick), Profiles(slow)
+        late.go.clear()
+        hosts = [host_of(quick, "s1"), host_of(slow, "s2")]
+        for host in hosts:
+            add_host(paths.hosts_file, host)
+        remove_host(paths.hosts_file, "gone")
+        process = drive(paths, "profile-create", '{"name": "half"}')
+        try:
+            await asyncio.to_thread(reads, process, '{"s1": {"status": "done"}')
+            assert made.names == {"default", "half"}
+        finally:
+            end(process)
+        late.go.set()
+        async with Manager.open(paths, hosts) as manager:
+            [task] = await manager.tasks.history()
+            assert task.kind == "profile-create"
+            assert await task.wait(30) is Status.FAILURE
+            assert "the manager was stopped in the middle of it; what had been done was undone" in task.error
+        assert made.names == late.names == {"default"}
 
 
 # -- the audit
@@ -258,7 +292,7 @@ async def test_a_plan_explains_and_holds_nothing(clean_lab: Lab, tmp_path: Path)
 
         [impossible] = manager.plan(image="busybox", config={"limits.memory": "900TiB"})
         assert impossible["chosen"] is None
-        assert "needs 900.0 TiB" in next(host["reason"] for host in impossible["hosts"] if host["host"] == "h1")
+        assert "needs 900 TiB" in next(host["reason"] for host in impossible["hosts"] if host["host"] == "h1")
         [pinned] = manager.plan(image="busybox", target="h3")
         assert pinned["chosen"] == "h3"
         with pytest.raises(ActionError, match="Image 'nothing' not found"):
@@ -275,10 +309,7 @@ async def test_a_host_that_hangs_is_left_out_and_says_why(clean_lab: Lab, tmp_pa
     async with managing(clean_lab, tmp_path) as manager:
         with clean_lab.hosts["h1"].hung():
             manager.fleet.watch("h1").retry_now()
-            known = asyncio.Event()
-            undo = manager.inventory.subscribe(lambda _: manager.fleet.usable() == ["h2", "h3", "i1"] and known.set())
-            await asyncio.wait_for(known.wait(), 10)
-            undo()
+            await until(manager.fleet, lambda: manager.fleet.usable() == ["h2", "h3", "i1"], 10)
             plans = manager.plan(image="busybox", count=8, strategy="random")
         assert all(plan["chosen"] in ("h2", "h3", "i1") for plan in plans)
         reason = next(host["reason"] for host in plans[0]["hosts"] if host["host"] == "h1")

@@ -55,7 +55,8 @@ class Fleet:
             self._tasks[name].add_done_callback(_report)
 
     async def close(self) -> None:
-        for task in self._tasks.values():
+        for name, task in self._tasks.items():
+            self._watchers[name].stop()
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await asyncio.gather(*(host.close() for host in self.hosts.values()), return_exceptions=True)

@@ -54,6 +54,7 @@ class Watcher:
         self._dirty: set[tuple[str, Key | None]] = set()
         self._reader = Reader(host, inventory)
         self._scanned = False
+        self._stopped = False
         self._figures_wanted = asyncio.Event()
 
     # -- for others
@@ -87,6 +88,10 @@ class Watcher:
 
     # -- the life of a session
 
+    def stop(self) -> None:
+        """To be called before the task that runs it is cancelled."""
+        self._stopped = True
+
     async def run(self) -> None:
         pauses = backoff()
         while True:
@@ -95,8 +100,8 @@ class Watcher:
                 await self._session()
             except* Exception as group:
                 self._down(group)
-            if (task := asyncio.current_task()) and task.cancelling():
-                raise asyncio.CancelledError  # it came while the session failed: then the group tells of the failure only
+            if self._stopped:
+                return  # a cancel that comes while a session fails is lost: the group tells of the failure alone
             if time.monotonic() - started > 30:
                 pauses = backoff()
             pause = next(pauses)

@@ -31,7 +31,6 @@ _UNSERVED = frozenset(
         "cluster_internal_copy",
         "clustering_evacuation",
         "clustering_evacuation_mode",
-        "clustering_groups",
         "instance_pool_move",
         "instance_project_move",
     }
@@ -47,8 +46,23 @@ OWN = (
     "api_filtering",
     "event_lifecycle",
     "instance_create_start",
+    "explicit_trust_token",
+    "clustering_groups",
+    "cluster_member_state",
+    "cluster_internal_custom_volume_copy",
+    "images_all_projects",
+    "profiles_all_projects",
+    "networks_all_projects",
+    "network_acls_all_projects",
+    "network_zones_all_projects",
+    "storage_volumes_all_projects",
+    "storage_volumes_all",
+    "storage_buckets_all_projects",
     "fleet_planner",
 )
+
+# Served here as soon as one host has it: what the others lack is left out of the answer.
+BY_ANY = ("metadata_configuration", "network_allocations")
 
 
 def advertised(records: Iterable[HostRecord]) -> list[str]:
@@ -60,4 +74,5 @@ def advertised(records: Iterable[HostRecord]) -> list[str]:
         for name in common
         if name not in FLIPPING and name not in _UNSERVED and not name.startswith(_UNSERVED_PREFIXES)
     }
-    return [*sorted(kept), *(name for name in OWN if name not in kept)]
+    own = [*OWN, *(name for name in BY_ANY if any(name in extensions for extensions in known))]
+    return [*sorted(kept), *(name for name in own if name not in kept)]

@@ -161,9 +161,9 @@ async def forward(
     data: bytes | AsyncIterator[bytes] | None = body
     if body is None and request.can_read_body and request.method not in ("GET", "HEAD"):
         data = request.content.iter_any()
-    if data is not None and not isinstance(data, bytes):
-        if (length := request.headers.get("Content-Length")) is not None:
-            headers["Content-Length"] = length
+    length = request.headers.get("Content-Length")
+    if data is not None and not isinstance(data, bytes) and length is not None:
+        headers["Content-Length"] = length
     async with daemon.stream(
         request.method, host_target(call, path), headers=headers, data=data, deadlines=STREAM
     ) as response:

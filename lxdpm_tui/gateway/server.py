@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 LIMIT = 1 << 20  # bytes of a request line or header field; LXD takes as much
 SOCKET_MODE = 0o660
+START = 5.0  # seconds
 ADDRESSES = "gateway.addresses"  # setting: where it last listened, for tokens made while it does not run
 COLLECTIONS = ("instances", "containers", "virtual-machines")
 
@@ -68,9 +69,11 @@ class Gateway:
     ) -> AsyncIterator[Gateway]:
         """Serve on a unix socket, trusted by its mode, and on HTTPS when `listen` (host, port) is given.
 
+        Before, every host gets START seconds to be read: whoever asks first is not told of an empty fleet.
         Raises OSError when either cannot be bound.
         """
         gateway = cls(manager)
+        await manager.fleet.until_known(START)
         await gateway.trust.load()
         server = web.Server(
             gateway.handle,

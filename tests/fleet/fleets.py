@@ -110,7 +110,8 @@ class Script:
     """A daemon on a unix socket that answers what it is told to.
 
     answers: path -> metadata, or a coroutine function of the request that gives it (or a whole response).
-    projects: name -> config.  silent: event streams are not closed politely.  asked: "GET /1.0/instances?..." in order.  send(event): on all event streams.
+    projects: name -> config.  silent: event streams are not closed politely.  asked: "GET /1.0/instances?..." in order.
+    send(event): on all event streams.
     """
 
     def __init__(self, path: Path) -> None:
@@ -149,7 +150,7 @@ class Script:
         return [f"{API}/projects/{quote(name)}" for name in self.projects]
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(autoclose=False)
+        socket = web.WebSocketResponse(autoclose=False, timeout=0.1)
         await socket.prepare(request)
         self._sockets.append(socket)
         async for _ in socket:

@@ -333,15 +333,14 @@ async def test_rows_stay_and_are_marked_when_the_host_is_gone() -> None:
 
 async def test_closing_while_a_session_ends_is_not_lost() -> None:
     """The end of a session takes a moment when the daemon is silent; a cancel that comes then must not be swallowed."""
-    async with script() as daemon:
-        async with watched([host_of(daemon)]) as fleet:
-            daemon.answers[API] = never
-            daemon.silent = True
-            fleet.watch("s1").retry_now()
-            await until(fleet, lambda: fleet.inventory.hosts["s1"].status == HostStatus.UNREACHABLE, 8)
-            daemon.answers[API] = SERVER
-            assert fleet.inventory.hosts["s1"].event_stream, "the session has not ended yet"
-            await asyncio.wait_for(fleet.close(), 5)
+    async with script() as daemon, watched([host_of(daemon)]) as fleet:
+        daemon.answers[API] = never
+        daemon.silent = True
+        fleet.watch("s1").retry_now()
+        await until(fleet, lambda: fleet.inventory.hosts["s1"].status == HostStatus.UNREACHABLE, 8)
+        daemon.answers[API] = SERVER
+        assert fleet.inventory.hosts["s1"].event_stream, "the session has not ended yet"
+        await asyncio.wait_for(fleet.close(), 5)
 
 
 async def never(_: web.Request) -> Any:

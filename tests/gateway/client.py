@@ -16,6 +16,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from lxdpm_tui.manager import Manager
+from tests.lab.lab import Lab
 
 SHELL = {"wait-for-websocket": True, "record-output": False, "interactive": False, "environment": {}}
 
@@ -182,3 +183,9 @@ async def until(manager: Manager, holds: Callable[[], bool], deadline: float = 1
                 await changed.wait()
     finally:
         undo()
+
+
+def remove_images(lab: Lab) -> None:
+    """The files that `new_image` made."""
+    for image in (lab.base / "image").glob("new-*"):
+        image.unlink()

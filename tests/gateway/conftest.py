@@ -10,19 +10,20 @@ import pytest
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
 from tests.actions.images import paths_of
-from tests.gateway.client import Client
+from tests.gateway.client import Client, remove_images
 from tests.lab.lab import Lab
 
 
 @pytest.fixture
 async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Gateway]:
     """Serving on tmp_path/fleet.socket; h1 by its unix socket, h2 and i1 by HTTPS, h3 by SSH."""
-    async with (
-        Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager,
-        Gateway.serve(manager, tmp_path / "fleet.socket") as gateway,
-    ):
-        assert await manager.fleet.until_known(20) == []
-        yield gateway
+    try:
+        async with Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager:
+            assert await manager.fleet.until_known(20) == []
+            async with Gateway.serve(manager, tmp_path / "fleet.socket") as gateway:
+                yield gateway
+    finally:
+        remove_images(clean_lab)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.actions.images import paths_of
-from tests.gateway.client import Client
+from tests.gateway.client import remove_images
 from tests.lab.lab import Lab
 
 
@@ -71,12 +71,4 @@ async def serving(lab: Lab, folder: Path, *words: str) -> AsyncIterator[Serving]
         yield found
     finally:
         await found.stop(signal.SIGKILL)
-
-
-async def until_online(client: Client, *hosts: str, deadline: float = 20.0) -> None:
-    """Wait until these hosts can be used, as /1.0/fleet shows it."""
-    async with asyncio.timeout(deadline):
-        while True:
-            rows = (await client.get("/1.0/fleet"))["hosts"]
-            if {row["name"] for row in rows if row["status"] == "online"} >= set(hosts):
-                return
+        remove_images(lab)

@@ -314,7 +314,7 @@ async def test_profiles(lxc: Stock, made: None, clean_lab: Lab) -> None:
 async def test_images(lxc: Stock, clean_lab: Lab, tmp_path: Path) -> None:
     path, fingerprint = new_image(clean_lab, "stock")
     await lxc("image", "import", str(path), "--alias", "mine/1", "os=Mine")
-    assert holders(clean_lab, fingerprint) == set(ALL)
+    assert await holders(clean_lab, fingerprint) == set(ALL)
     rows = {row["fingerprint"]: row for row in await lxc.json("image", "list")}
     assert rows.keys() == {fingerprint, clean_lab.image_fingerprint}
     assert [alias["name"] for alias in rows[fingerprint]["aliases"]] == ["mine/1"]
@@ -326,11 +326,11 @@ async def test_images(lxc: Stock, clean_lab: Lab, tmp_path: Path) -> None:
     assert sorted(row["name"] for row in await lxc.json("image", "alias", "list")) == ["busybox", "mine/1", "other"]
     await lxc("image", "alias", "rename", "other", "third")
     await lxc("image", "alias", "delete", "third")
-    assert all(host["aliases"].keys() == {"busybox", "mine/1"} for host in held(clean_lab).values())
+    assert all(host["aliases"].keys() == {"busybox", "mine/1"} for host in (await held(clean_lab)).values())
     await lxc("launch", "mine/1", "c1")
     await lxc("delete", "--force", "c1")
     await lxc("image", "delete", "mine/1")
-    assert holders(clean_lab, fingerprint) == set()
+    assert await holders(clean_lab, fingerprint) == set()
 
 
 # -- watching

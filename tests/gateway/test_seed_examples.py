@@ -236,7 +236,7 @@ async def test_upload_an_image_to_all_hosts(client: Client, clean_lab: Lab) -> N
     found = (await client.wait(answer)).metadata
     assert (found["status"], found["metadata"]["fingerprint"]) == ("Success", fingerprint)
     assert {host: result["status"] for host, result in found["metadata"]["hosts"].items()} == dict.fromkeys(ALL, "done")
-    for host in held(clean_lab).values():
+    for host in (await held(clean_lab)).values():
         image = host["images"][fingerprint]
         assert (image["filename"], image["public"]) == ("f", True)
         assert image["properties"].items() >= {"os": "Ubuntu", "alias": "image-alias"}.items()
@@ -282,9 +282,9 @@ async def test_an_image_from_a_url(client: Client, clean_lab: Lab, image_server:
     }
     operation = await client.done("POST", "/1.0/images", body, headers)
     assert operation["metadata"]["fingerprint"] == fingerprint
-    assert holders(clean_lab, fingerprint) == ALL
-    assert targets(clean_lab, "a") == dict.fromkeys(ALL, fingerprint)
-    for host in held(clean_lab).values():
+    assert await holders(clean_lab, fingerprint) == ALL
+    assert await targets(clean_lab, "a") == dict.fromkeys(ALL, fingerprint)
+    for host in (await held(clean_lab)).values():
         image = host["images"][fingerprint]
         assert (image["public"], image["properties"]["os"]) == (True, "Ubuntu")
 
@@ -301,9 +301,9 @@ async def test_one_image_and_its_export(client: Client, clean_lab: Lab) -> None:
 async def test_delete_an_image_everywhere(client: Client, clean_lab: Lab) -> None:
     path, fingerprint = new_image(clean_lab, "gone")
     await client.done("POST", "/1.0/images", path.read_bytes())
-    assert holders(clean_lab, fingerprint) == ALL
+    assert await holders(clean_lab, fingerprint) == ALL
     await client.done("DELETE", f"/1.0/images/{fingerprint}")
-    assert holders(clean_lab, fingerprint) == set()
+    assert await holders(clean_lab, fingerprint) == set()
     assert (await client.ask("GET", f"/1.0/images/{fingerprint}")).status == 404
 
 

@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.gateway.client import Client
-from tests.gateway.serving import Serving, serving, start, until_online
+from tests.gateway.serving import Serving, serving, start
 from tests.lab.lab import Lab
-
-ALL = ("h1", "h2", "h3", "i1")
 
 
 @asynccontextmanager
@@ -32,7 +30,6 @@ async def test_ready_and_a_clean_stop(clean_lab: Lab, tmp_path: Path) -> None:
         mode = served.socket.stat().st_mode
         assert (stat.S_ISSOCK(mode), stat.S_IMODE(mode)) == (True, 0o660)
         async with asked(served) as client:
-            await until_online(client, *ALL)
             assert (await client.get("/1.0"))["environment"]["server_clustered"] is True
             waiting = asyncio.create_task(client.session.get(client.url("/1.0/events")))
             code, errors = await served.stop()
@@ -65,20 +62,29 @@ async def test_a_second_one_is_told_of_the_first(clean_lab: Lab, tmp_path: Path)
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
 async def test_what_survives(clean_lab: Lab, tmp_path: Path, end: signal.Signals) -> None:
-    """The strategy, and what tasks said; a socket file that was left behind is no obstacle."""
+    """The strategy, and what tasks said; a socket file that was left behind is no obstacle. Each time the first answer
+    is whole, and the first launch finds a host."""
     async with serving(clean_lab, tmp_path) as served, asked(served) as client:
-        await until_online(client, *ALL)
+        made = await client.create("c1")
         assert await client.get("/1.0/planner") == "random"
         await client.done("PUT", "/1.0/planner", {"state": "gather"})
-        made = await client.create("c1")
         await served.stop(end)
     async with serving(clean_lab, tmp_path) as served, asked(served) as client:
         assert await client.get("/1.0/planner") == "gather"
+        assert await client.get("/1.0/instances") == ["/1.0/instances/c1"]
         tasks = {task["id"]: task for task in await client.get("/1.0/fleet/tasks")}
         kept = tasks[made["id"]]
         assert (kept["status"], kept["metadata"]["placement"]) == ("Success", made["metadata"]["placement"])
-        await until_online(client, *ALL)
-        assert await client.get("/1.0/instances") == ["/1.0/instances/c1"]
+
+
+async def test_a_host_that_is_down_at_the_start(clean_lab: Lab, tmp_path: Path) -> None:
+    with clean_lab.hosts["h2"].hung():
+        async with serving(clean_lab, tmp_path) as served, asked(served) as client:
+            answer = await client.ask("GET", "/1.0/instances")
+            assert (answer.metadata, answer.headers["X-LXDPM-Stale"]) == ([], "h2=never")
+            missing = await client.ask("GET", "/1.0/instances/c1")
+            assert (missing.status, "h2" in missing.error) == (503, True)
+            await client.create("c1")
 
 
 async def test_no_hosts(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.actions.images import holders, new_image
 from tests.gateway.client import Client
-from tests.gateway.serving import Serving, serving, until_online
+from tests.gateway.serving import Serving, serving
 from tests.lab.lab import Lab
 
 ALL = ("h1", "h2", "h3", "i1")
@@ -30,7 +30,6 @@ async def served(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Serving]:
 async def client(served: Serving) -> AsyncIterator[Client]:
     client = Client(served.socket)
     try:
-        await until_online(client, *ALL)
         yield client
     finally:
         await client.close()
@@ -95,7 +94,7 @@ async def test_large_images_with_flat_memory(served: Serving, client: Client, cl
                 yield chunk
 
     await client.done("POST", "/1.0/images", body())
-    assert holders(clean_lab, fingerprint) == set(ALL)
+    assert await holders(clean_lab, fingerprint) == set(ALL)
     assert await pull(client, f"/1.0/images/{fingerprint}/export") == (fingerprint, path.stat().st_size)
     growth = served.peak() - before
     print(f"{growth >> 20} MiB more than before")

@@ -30,8 +30,8 @@ async def read_head(reader: asyncio.StreamReader) -> str:
 
 
 @contextlib.asynccontextmanager
-async def daemon(serve: Serve) -> AsyncIterator[Host]:
-    """A host whose connections are each served by `serve`; what it leaves open is closed at the end."""
+async def listening(path: Path, serve: Serve) -> AsyncIterator[None]:
+    """A unix socket whose connections are each served by `serve`; what is open at the end is closed."""
     writers: set[asyncio.StreamWriter] = set()
     tasks: set[asyncio.Task[None]] = set()
 
@@ -45,21 +45,31 @@ async def daemon(serve: Serve) -> AsyncIterator[Host]:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
+    server = await asyncio.start_unix_server(accepted, path, limit=1 << 22)
+    try:
+        yield
+    finally:
+        server.close()
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        path.unlink()
+        await settled()
+
+
+@contextlib.asynccontextmanager
+async def daemon(serve: Serve) -> AsyncIterator[Host]:
+    """A host that is one such socket."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "s"
-        server = await asyncio.start_unix_server(accepted, path, limit=1 << 22)
-        host = Host(HostConfig("d1", UnixAddress(str(path))))
-        try:
-            yield host
-        finally:
-            await host.close()
-            server.close()
-            for task in tuple(tasks):
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            for writer in writers:
-                writer.transport.abort()
-            await settled()
+        async with listening(path, serve):
+            host = Host(HostConfig("d1", UnixAddress(str(path))))
+            try:
+                yield host
+            finally:
+                await host.close()
 
 
 async def settled() -> None:

@@ -16,6 +16,7 @@ from lxdpm_tui.config import HostConfig, SshAddress
 from lxdpm_tui.hosts.host import Host, make_transport
 from lxdpm_tui.hosts.ssh import SshTransport
 from lxdpm_tui.hosts.transport import HostError, IdentityChanged, TimedOut, Unreachable, Untrusted
+from tests.hosts.daemons import Serve, listening
 from tests.lab.lab import Lab
 
 
@@ -40,15 +41,10 @@ def at(config: HostConfig, **changes: object) -> HostConfig:
 
 
 @contextlib.asynccontextmanager
-async def served_beside_the_daemon(lab: Lab, serve: object) -> AsyncIterator[str]:
+async def served_beside_the_daemon(lab: Lab, serve: Serve) -> AsyncIterator[str]:
     """A socket of ours, seen on h1 at the path given."""
-    path = lab.hosts["h1"].socket.with_name("test.socket")
-    server = await asyncio.start_unix_server(serve, path)  # type: ignore[arg-type]
-    try:
+    async with listening(lab.hosts["h1"].socket.with_name("test.socket"), serve):
         yield "/var/lib/lxd/test.socket"
-    finally:
-        server.close()
-        path.unlink()
 
 
 class Collector(asyncio.Protocol):
@@ -236,10 +232,9 @@ async def test_small_packets_are_not_held_back(lab: Lab, config: HostConfig) -> 
 
 async def test_a_reader_that_stalls_holds_up_nobody_else(lab: Lab, config: HostConfig) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while True:
-                writer.write(bytes(1 << 16))
-                await writer.drain()
+        while True:
+            writer.write(bytes(1 << 16))
+            await writer.drain()
 
     class Stalled(asyncio.Protocol):
         count = 0

@@ -86,7 +86,8 @@ class FormScreen(ModalScreen[Task | None]):
     def compose(self) -> ComposeResult:
         specs = self.specs()
         rows = sum(spec.lines if spec.kind == "area" else 1 for spec in specs)
-        with Vertical(id="form", classes=f"{'-wide' if self.wide else ''} {'-short' if rows <= 11 else ''}"):
+        size = "-bare" if rows <= 3 else "-short" if rows <= 11 else ""
+        with Vertical(id="form", classes=f"{'-wide' if self.wide else ''} {size}"):
             yield Static(self.title_text, id="form-title", markup=False)
             with Horizontal(id="form-body"):
                 with VerticalScroll(id="form-fields", can_focus=False):

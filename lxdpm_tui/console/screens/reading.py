@@ -47,6 +47,9 @@ class ReadingScreen(ModalScreen[None]):
         if self.at_end:
             self.call_after_refresh(self.action_scroll, 100000)
 
+    def on_resize(self) -> None:
+        self.query_one(Lines).styles.max_height = max(3, self.size.height - 6)
+
     def action_scroll(self, step: int) -> None:
         self.query_one(Lines).action_by(step)
 

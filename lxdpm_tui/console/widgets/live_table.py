@@ -81,6 +81,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self.cursor_key: K | None = None
         self.sort_column: Column | None = None
         self._cursor_index = 0
+        self._chosen = False  # until the user moves it, the cursor stays on the first row while rows come in
         self._slots: list[Slot] = []
         self._shown: dict[int, Cells] = {}
         self._last_key = -HOLD
@@ -296,8 +297,12 @@ class LiveTable(Painted, Generic[K], can_focus=True):
             self.cursor_key, self._cursor_index = None, 0
             return
         before = self._cursor_index
-        index = before
-        if self.cursor_key is not None and not (before < len(keys) and keys[before] == self.cursor_key):
+        index = before if self._chosen else 0
+        if (
+            self._chosen
+            and self.cursor_key is not None
+            and not (before < len(keys) and keys[before] == self.cursor_key)
+        ):
             try:
                 index = keys.index(self.cursor_key)
             except ValueError:
@@ -325,6 +330,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         keys = self.view.keys
         if not keys:
             return
+        self._chosen = True
         index = min(max(index, 0), len(keys) - 1)
         before = self._cursor_index
         self._cursor_index, self.cursor_key = index, keys[index]
