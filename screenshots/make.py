@@ -100,7 +100,8 @@ async def shot(name: str, steps: Steps, size: tuple[int, int]) -> None:
 
             @contextlib.asynccontextmanager
             async def open_manager() -> AsyncIterator[Manager]:
-                async with Manager.open(Paths(Path(folder, "hosts.toml"), Path(folder, "state")), demo.hosts) as manager:
+                paths = Paths(Path(folder, "hosts.toml"), Path(folder, "state"))
+                async with Manager.open(paths, demo.hosts) as manager:
                     yield manager
 
             app = Console(open_manager=open_manager, label="DEMO")
@@ -116,7 +117,8 @@ async def shot(name: str, steps: Steps, size: tuple[int, int]) -> None:
                 lines = [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
                 base.with_suffix(".txt").write_text("\n".join(lines) + "\n")
     if shutil.which("rsvg-convert"):
-        subprocess.run(["rsvg-convert", "-o", base.with_suffix(".png"), base.with_suffix(".svg")], check=True)
+        convert = ["rsvg-convert", "-o", base.with_suffix(".png"), base.with_suffix(".svg")]
+        await asyncio.to_thread(subprocess.run, convert, check=True)
 
 
 async def main(wanted: list[str]) -> None:

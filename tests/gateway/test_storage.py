@@ -273,8 +273,8 @@ async def test_lxc_storage_volume(lxc: Stock, client: Client, clean_lab: Lab) ->
     listed = json.loads(await lxc("storage", "volume", "list", "default", "--format", "json"))
     assert {row["name"]: row["location"] for row in listed}["vol"] == "h2"
     assert "h2" in await lxc("storage", "volume", "show", "default", "vol")
-    await lxc("storage", "volume", "create", "fast", "sized", "--target", "h1")
-    assert "sized" in await lxc("storage", "volume", "info", "fast", "sized")  # a dir pool cannot tell
+    await lxc("storage", "volume", "create", "fast", "sized", "size=10MiB", "--target", "h1")
+    assert "sized" in await lxc("storage", "volume", "info", "fast", "sized")  # a pool without quotas cannot tell
     await lxc("storage", "volume", "copy", "default/vol", "default/twin")
     assert await volumes(clean_lab, "twin") == ["h2"]
     await lxc("storage", "volume", "rename", "default", "twin", "other")
