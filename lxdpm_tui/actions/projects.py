@@ -29,7 +29,7 @@ PROJECTS = Kind(
     title="Project",
     collection="/1.0/projects",
     scoped=False,
-    own=re.compile(r"volatile\..*"),
+    own=re.compile(r"volatile\..*|features\.(?:storage\.buckets|networks\.zones)"),  # not known to LXD 5.0
     reads=("projects", "profiles", "images"),
     may_have=_may_have,
 )

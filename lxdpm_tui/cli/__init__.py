@@ -45,12 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="ADDR:PORT",
         nargs="?",
         const="127.0.0.1:8443",
-        help="with --serve: also listen on HTTPS (default 127.0.0.1:8443)",
+        help="serve HTTPS here too (127.0.0.1:8443 when nothing follows)",
     )
-    parser.add_argument(
-        "--socket", type=Path, metavar="PATH", help="with --serve: the unix socket (default: in --state)"
-    )
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="the unix socket to serve on (default: in --state)")
     parser.add_argument("--verbose", "-v", action="count", default=0, help="log more, to stderr")
+    parser.add_argument("--ui", type=Path, metavar="DIR", help="serve a web front end's files at /ui/")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     _host(commands)
     _trust(commands)

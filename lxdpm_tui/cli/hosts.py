@@ -16,6 +16,7 @@ from lxdpm_tui.config import (
     HostConfig,
     HttpsAddress,
     add_host,
+    check_host,
     client_remotes,
     load_hosts,
     parse_address,
@@ -59,9 +60,10 @@ def _add(arguments: argparse.Namespace) -> int:
         name=arguments.name,
         address=address,
         labels=labels,
-        identity_file=arguments.identity_file,
-        known_hosts=arguments.known_hosts,
+        identity_file=_from_here(arguments.identity_file),
+        known_hosts=_from_here(arguments.known_hosts),
     )
+    check_host(path, config)  # before a token is used up
     token, password = _secret(arguments.token), _secret(arguments.password)
     if not isinstance(address, HttpsAddress) and (token or password):
         raise Failure("--token and --password are for https addresses; sockets and ssh need neither", 2)
@@ -78,6 +80,11 @@ def _add(arguments: argparse.Namespace) -> int:
     else:
         tell(f"{config.name} added: {found['kind']} {found['version']} at {config.address}")
     return 0
+
+
+def _from_here(file: str | None) -> str | None:
+    """In hosts.toml a relative name counts from there; on the command line it is meant from here."""
+    return file if file is None or file.startswith("~") else str(Path(file).absolute())
 
 
 def _secret(text: str | None) -> str | None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from lxdpm_tui.config import ConfigError, HostConfig, Paths, load_hosts, local_sockets
 
 if TYPE_CHECKING:
+    from lxdpm_tui.gateway.server import Gateway
     from lxdpm_tui.manager import Manager
 
 
@@ -57,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _dispatch(arguments: argparse.Namespace) -> int:
     command = arguments.command
-    if not arguments.serve and (arguments.listen or arguments.socket):
-        raise Failure("--listen and --socket go with --serve", 2)
+    if command and (arguments.listen or arguments.socket or arguments.ui):
+        raise Failure("--listen, --socket and --ui go with --serve or the console", 2)
     if command and arguments.serve:
         raise Failure("--serve takes no command", 2)
     if command == "host":
@@ -144,6 +145,35 @@ async def open_manager(arguments: argparse.Namespace, demo: bool = False) -> Asy
 # -- console and gateway
 
 
+@contextlib.asynccontextmanager
+async def serving(arguments: argparse.Namespace, manager: Manager) -> AsyncIterator[Gateway]:
+    """The gateway on what the command line asks for. Raises Failure when it cannot listen there."""
+    from lxdpm_tui.gateway.server import Gateway
+
+    listen = _listen_address(arguments.listen) if arguments.listen is not None else None
+    socket = (arguments.socket or manager.paths.socket).absolute()
+    if arguments.ui is not None and not (arguments.ui / "index.html").is_file():
+        raise Failure(f"--ui: there is no {arguments.ui / 'index.html'}", 2)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            gateway = await stack.enter_async_context(Gateway.serve(manager, socket, listen, arguments.ui))
+        except OSError as error:
+            where = f"{socket} or {arguments.listen}" if listen else str(socket)
+            raise Failure(f"cannot listen on {where}: {error.strerror or error}") from error
+        yield gateway
+
+
+@contextlib.asynccontextmanager
+async def _both_doors(arguments: argparse.Namespace) -> AsyncIterator[Manager]:
+    """The console's manager, which serves as well when --listen or --socket asks for it."""
+    async with open_manager(arguments, demo=True) as manager:
+        if arguments.listen is None and arguments.socket is None:
+            yield manager
+        else:
+            async with serving(arguments, manager):
+                yield manager
+
+
 def _console(arguments: argparse.Namespace) -> int:
     label = ""
     if arguments.demo is not None:
@@ -155,36 +185,28 @@ def _console(arguments: argparse.Namespace) -> int:
         raise Failure("the console needs a terminal; --serve is headless, and each action is a subcommand", 2)
     from lxdpm_tui.console.app import Console
 
-    app = Console(
-        open_manager=lambda: open_manager(arguments, demo=True), label=label, before_open=("lxdpm_tui.manager",)
-    )
+    app = Console(open_manager=lambda: _both_doors(arguments), label=label, before_open=("lxdpm_tui.manager",))
     return app.run() or app.return_code or 0
 
 
 async def _serve(arguments: argparse.Namespace) -> int:
-    listen = _listen_address(arguments.listen) if arguments.listen is not None else None
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    from lxdpm_tui.gateway.server import Gateway
-
-    async with open_manager(arguments) as manager:
+    async with open_manager(arguments) as manager, serving(arguments, manager) as gateway:
         socket = (arguments.socket or manager.paths.socket).absolute()
-        try:
-            async with Gateway.serve(manager, socket, listen) as gateway:
-                tell(" ".join(["ready", f"unix:{socket}", *(f"https://{text}" for text in gateway.addresses)]))
-                await stop.wait()
-        except OSError as error:
-            where = f"{socket} or {arguments.listen}" if listen else str(socket)
-            raise Failure(f"cannot listen on {where}: {error.strerror or error}") from error
+        tell(" ".join(["ready", f"unix:{socket}", *(f"https://{text}" for text in gateway.addresses)]))
+        await stop.wait()
     return 0
 
 
 def _listen_address(text: str) -> tuple[str, int]:
     """ "ADDR:PORT", "ADDR" or ":PORT". Raises Failure."""
     host, colon, port = text.rpartition(":")
-    if not colon or (text.count(":") > 1 and not text.startswith("[")):
+    if text.isdigit():
+        host, port = "127.0.0.1", text
+    elif not colon or (text.count(":") > 1 and not text.startswith("[")):
         host, port = text, str(DEFAULT_PORT)
     if not port.isdigit() or not 0 <= int(port) < 65536:
         raise Failure(f"--listen: expected ADDR:PORT, not {text!r}", 2)

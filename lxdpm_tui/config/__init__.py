@@ -11,7 +11,7 @@ from lxdpm_tui.config.address import (
     parse_address,
 )
 from lxdpm_tui.config.discovery import ClientRemotes, client_remotes, local_sockets
-from lxdpm_tui.config.hosts_file import ConfigError, HostConfig, Problem, add_host, load_hosts, remove_host
+from lxdpm_tui.config.hosts_file import ConfigError, HostConfig, Problem, add_host, check_host, load_hosts, remove_host
 from lxdpm_tui.config.paths import Paths
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "SshAddress",
     "UnixAddress",
     "add_host",
+    "check_host",
     "client_remotes",
     "load_hosts",
     "local_sockets",

@@ -74,16 +74,24 @@ def load_hosts(path: Path) -> list[HostConfig]:
     return _parse(path, _read(path))
 
 
+def check_host(path: Path, host: HostConfig) -> None:
+    """Whether add_host could write it. Raises ConfigError: the file or the host has mistakes, or the name is taken."""
+    problems: list[Problem] = []
+    _entry(_as_table(host), path.parent, lambda key, message: problems.append(Problem(str(path), 0, key, message)))
+    known = _parse(path, _read(path)) if path.exists() else []
+    if any(other.name == host.name for other in known):
+        problems.append(Problem(str(path), 0, "name", f"there is a host {host.name} already"))
+    if problems:
+        raise ConfigError(problems)
+
+
 def add_host(path: Path, host: HostConfig) -> None:
-    """Append the host to the file (made if absent). Raises ConfigError: file with mistakes, or name taken."""
+    """Append the host to the file (made if absent). Raises ConfigError as check_host does."""
     import tomlkit  # slow to import, and only for edits
     from tomlkit.items import AoT, Array
 
+    check_host(path, host)
     text = _read(path) if path.exists() else ""
-    if any(known.name == host.name for known in _parse(path, text)):
-        raise ConfigError([Problem(str(path), 0, "name", f"there is a host {host.name} already")])
-    if not valid_name(host.name):
-        raise ConfigError([Problem(str(path), 0, "name", NAME_RULE)])
     document = tomlkit.parse(text)
     entries = document.get("hosts")
     if isinstance(entries, Array) and len(entries):  # hosts = [{...}, {...}]

@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import Binding
 
@@ -18,6 +18,7 @@ from lxdpm_tui.console.screens.main import MainScreen
 from lxdpm_tui.console.screens.reading import ReadingScreen
 from lxdpm_tui.console.session import Backend, Session
 from lxdpm_tui.console.theme import DARK, LIGHT
+from lxdpm_tui.console.type_ahead import TypeAhead
 
 OpenManager = Callable[[], AbstractAsyncContextManager[Backend]]
 SETTLE = 3.0  # seconds after which what is loaded is taken out of the garbage collector's rounds
@@ -47,6 +48,7 @@ class Console(App[int]):
         self._before_open = before_open
         self._leaving = asyncio.Event()
         self._managing: asyncio.Task[None] | None = None
+        self._keys = TypeAhead(self, super().on_event)
         self._ending: asyncio.Task[None] | None = None
         self._undo_signals: Callable[[], None] = lambda: None
         self.register_theme(DARK)
@@ -96,6 +98,13 @@ class Console(App[int]):
             self.push_screen(
                 ReadingScreen("The fleet could not be opened", lines), lambda _: self.exit(1, 1, message=words)
             )
+
+    async def on_event(self, event: events.Event) -> None:
+        """Keys go one by one through the type-ahead; all else as ever."""
+        if isinstance(event, events.Key | events.Paste) and not event.is_forwarded:
+            self._keys.take(event)
+        else:
+            await super().on_event(event)
 
     @on(MainScreen.Leave)
     def _leave_asked(self) -> None:

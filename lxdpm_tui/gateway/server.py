@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import logging
 import os
 import socket as socket_module
@@ -20,7 +21,7 @@ from cryptography import x509
 
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.actions.trust import Trust
-from lxdpm_tui.gateway import answers, routes
+from lxdpm_tui.gateway import answers, browser, routes
 from lxdpm_tui.gateway.call import UNIX, Call, Client
 from lxdpm_tui.gateway.events import Hub
 from lxdpm_tui.gateway.routing import Access, MethodUnknown, Route, Router, collapse
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 LIMIT = 1 << 20  # bytes of a request line or header field; LXD takes as much
 SOCKET_MODE = 0o660
 START = 5.0  # seconds
+CONFIG = "gateway.config"  # setting: JSON of the keys of /1.0 that are its own
 ADDRESSES = "gateway.addresses"  # setting: where it last listened, for tokens made while it does not run
 COLLECTIONS = ("instances", "containers", "virtual-machines")
 
@@ -51,10 +53,12 @@ class Gateway:
         self.trust = Trust(manager.store)
         self.addresses: tuple[str, ...] = ()  # "host:port" of the HTTPS listener
         self.certificate = ""  # PEM of what it shows
+        self.config: dict[str, str] = {}  # the gateway's own keys of /1.0
+        self.ui: Path | None = None  # a web front end's files
         self.pending: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
         self.claimed: set[tuple[str, str]] = set()
         self.remembered: dict[tuple[str, str, str], list[tuple[str, dict[str, Any]]]] = {}
-        self._router = Router(routes.table())
+        self.router = Router(routes.table())
 
     @property
     def fingerprint(self) -> str:
@@ -65,7 +69,7 @@ class Gateway:
     @classmethod
     @contextlib.asynccontextmanager
     async def serve(
-        cls, manager: Manager, socket: Path, listen: tuple[str, int] | None = None
+        cls, manager: Manager, socket: Path, listen: tuple[str, int] | None = None, ui: Path | None = None
     ) -> AsyncIterator[Gateway]:
         """Serve on a unix socket, trusted by its mode, and on HTTPS when `listen` (host, port) is given.
 
@@ -75,6 +79,8 @@ class Gateway:
         gateway = cls(manager)
         await manager.fleet.until_known(START)
         await gateway.trust.load()
+        gateway.config = json.loads(await manager.store.get_setting(CONFIG) or "{}")
+        gateway.ui = ui
         server = web.Server(
             gateway.handle,
             handler_cancellation=True,
@@ -103,6 +109,11 @@ class Gateway:
             with contextlib.suppress(FileNotFoundError):
                 socket.unlink()
 
+    async def set_config(self, config: dict[str, str]) -> None:
+        """Keep the gateway's own keys of /1.0."""
+        await self.manager.store.set_setting(CONFIG, json.dumps(config))
+        self.config = config
+
     async def _listen(self, runner: web.ServerRunner, host: str, port: int) -> None:
         from lxdpm_tui.gateway.tls import ServerContext, ensure_certificate
 
@@ -130,42 +141,54 @@ class Gateway:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request to its answer; nothing escapes but a cancellation."""
-        client = self._client(request)
-        caller.set(client.name or "untrusted")
-        raw, _, _ = request.raw_path.partition("?")
-        path = collapse(raw)
+        cors = browser.cors_headers(request, self.config)
+        path = collapse(request.raw_path.partition("?")[0])
+        if request.method == "OPTIONS":
+            return web.Response(headers=cors)
         try:
-            match = self._router.match(request.method, path)
-            if match is None:
-                return answers.error(404, "not found")
-            _check_access(match.route, client, request)
-            collection = unquote(path.split("/")[2]) if path.count("/") > 1 else ""
-            call = Call(
-                gateway=self,
-                request=request,
-                path=path,
-                vars=match.vars,
-                query=request.query,
-                client=client,
-                collection=collection if collection in COLLECTIONS else "instances",
-            )
-            return await match.route.handler(call)
+            response = await self._answer(request, path)
         except MethodUnknown:
-            return answers.error(501, "not implemented")
-        except ActionError as error:
-            return _refused(request, error.code, error.text)
-        except ApiError as error:
-            return _refused(request, error.code, error.text)
+            response = answers.error(501, "not implemented")
+        except (ActionError, ApiError) as error:
+            response = _refused(request, error.code, error.text)
         except HostError as error:
-            return _refused(request, 503, str(error))
+            response = _refused(request, 503, str(error))
         except StoreError as error:
             log.error("%s %s: %s", request.method, path, error)
-            return _refused(request, 500, str(error))
+            response = _refused(request, 500, str(error))
         except (asyncio.CancelledError, ConnectionError):
             raise
         except Exception:
             log.exception("%s %s", request.method, path)
-            return _refused(request, 500, "internal error, see the manager's log")
+            response = _refused(request, 500, "internal error, see the manager's log")
+        if cors and not response.prepared:
+            response.headers.update(cors)
+        return response
+
+    async def _answer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        client = self._client(request)
+        caller.set(client.name or "untrusted")
+        browser.check_origin(request, self.config)
+        if self.ui is not None and request.method in ("GET", "HEAD"):
+            if path == "/" and browser.wants_page(request):
+                return web.Response(status=302, headers={"Location": "/ui/"})
+            if path == "/ui" or path.startswith("/ui/"):
+                return browser.ui_file(self.ui, path.removeprefix("/ui"))
+        match = self.router.match(request.method, path)
+        if match is None:
+            return answers.error(404, "not found")
+        _check_access(match.route, client, request)
+        collection = unquote(path.split("/")[2]) if path.count("/") > 1 else ""
+        call = Call(
+            gateway=self,
+            request=request,
+            path=path,
+            vars=match.vars,
+            query=request.query,
+            client=client,
+            collection=collection if collection in COLLECTIONS else "instances",
+        )
+        return await match.route.handler(call)
 
 
 def _check_access(route: Route, client: Client, request: web.BaseRequest) -> None:

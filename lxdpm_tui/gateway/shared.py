@@ -39,12 +39,14 @@ class View:
 
     local: keys of config that are shown with ?target= only.  located: rows say on which hosts they are, and may be
     made in LXD's two phases (each member its own keys first).  all_projects: the extension that lists all projects.
+    visible: whether the caller may see the one of this (project, name).
     """
 
     kind: Kind
     local: frozenset[str] = frozenset()
     located: bool = False
     all_projects: str = ""
+    visible: Callable[[Call, tuple[str, str]], bool] = lambda call, key: call.allows(key[0])
 
 
 ViewOf = Callable[[Call], View]
@@ -129,7 +131,7 @@ async def list_all(call: Call, view: View) -> web.StreamResponse:
         return await proxy.forward(call, call.target)
     merged, headers = await gathered(call, view)
     matches = filters.parse(call.query.get("filter", ""))
-    rows = {key: shown(call, view, copies)[0] for key, copies in merged.items() if call.allows(key[0])}
+    rows = {key: shown(call, view, copies)[0] for key, copies in merged.items() if view.visible(call, key)}
     for (collection, project, name), waiting in call.gateway.pending.items():
         if collection == view.kind.collection and (call.all_projects or project == call.project):
             rows.setdefault((project, name), _pending_row(view, name, waiting))
@@ -167,6 +169,8 @@ async def copies_of(call: Call, view: View) -> Copies:
 
 async def read(call: Call, view: View) -> web.StreamResponse:
     """What most hosts have; a header names those that differ. ?target= shows that host's own."""
+    if not view.visible(call, (call.project if view.kind.scoped else "default", call.vars["name"])):
+        raise ActionError(f"{view.kind.title} not found", 404)
     if call.target:
         return await proxy.forward(call, call.target)
     waiting = call.gateway.pending.get(_key(call, view, call.vars["name"]))
@@ -183,6 +187,11 @@ async def read(call: Call, view: View) -> web.StreamResponse:
 
 def _key(call: Call, view: View, name: str) -> tuple[str, str, str]:
     return view.kind.collection, call.project if view.kind.scoped else "default", name
+
+
+def operation(call: Call, task: Task) -> web.Response:
+    """202 for a task that goes on."""
+    return answers.operation({**call.gateway.hub.operations.of_task(task).shown, "id": task.id})
 
 
 async def finish(call: Call, action: str, arguments: dict[str, Any], task: Task) -> None:
@@ -226,7 +235,7 @@ def _joined(kind: Kind, own: Row, body: Row) -> Row:
 async def change(call: Call, view: View) -> web.StreamResponse:
     """PUT and PATCH: the difference to what the client had read, on every host's own copy.
 
-    A client that sends no If-Match has read nothing that is known here: then the hosts must agree, or ?target= choose.
+    A PUT without If-Match comes of reading nothing that is known here: then the hosts must agree, or ?target= choose.
     """
     kind = view.kind
     if call.target:
@@ -251,21 +260,30 @@ async def change(call: Call, view: View) -> web.StreamResponse:
         if len(values) > 1:
             raise ActionError(f"Hosts have a {kind.noun} of this name of another {part} ({', '.join(values)}):"
                               " choose one host by ?target=", 409)  # fmt: skip
-    if drifted and not match:
+    patch = call.request.method == "PATCH"
+    if drifted and not match and not patch:
         raise ActionError(
             f"The {kind.noun} differs between hosts ({', '.join(drifted)} from the others): send If-Match with the ETag"
             " of what you read, or choose one host by ?target=",
             409,
         )
-    old = kind.content(found)
-    new = kind.content(body)
-    if call.request.method == "PATCH":
-        new = {part: body.get(part) if body.get(part) is not None else old[part] for part in kind.parts}
-        new["config"] = {**old["config"], **(body.get("config") or {})}
+    old, new = (_patched if patch else _replaced)(kind, kind.content(found), body)
     project = call.project if kind.scoped else "default"
     task = await shared.edit(call.manager, kind, call.vars["name"], old, new, (), project)
     await finish(call, f"{kind.noun}-edit", {"name": call.vars["name"], "hosts": list(copies)}, task)
     return answers.sync({})
+
+
+def _replaced(kind: Kind, old: Row, body: Row) -> tuple[Row, Row]:
+    return old, kind.content(body)
+
+
+def _patched(kind: Kind, old: Row, body: Row) -> tuple[Row, Row]:
+    """What is named is set on every host, whatever it was there; the rest stays."""
+    new = {part: body.get(part) if body.get(part) is not None else old[part] for part in kind.parts}
+    if body.get("description") is not None:
+        old = {**old, "description": "\0"}
+    return {**old, "config": {}}, {**new, "config": body.get("config") or {}}
 
 
 async def rename(call: Call, view: View) -> web.StreamResponse:

@@ -85,7 +85,6 @@ COLUMNS = (
         5,
         right=True,
         drop=9,
-        style=lambda r, _: "dim",
         sort=lambda r: r.memory_limit or None,
         downwards=True,
     ),
@@ -95,9 +94,7 @@ COLUMNS = (
     Column(
         "type", "TYPE", lambda r, _: "VM" if r.type == "virtual-machine" else "CT", 4, drop=8, sort=lambda r: r.type
     ),
-    Column(
-        "age", "AGE", _age, 7, right=True, drop=7, style=lambda r, _: "dim", sort=lambda r: -epoch(r.created_at) or None
-    ),
+    Column("age", "AGE", _age, 7, right=True, drop=7, sort=lambda r: -epoch(r.created_at) or None),
     Column(
         "snapshots",
         "SNAPS",

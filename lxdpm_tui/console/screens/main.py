@@ -246,7 +246,7 @@ class MainScreen(Screen[None]):
         self.query_one("#tables", ContentSwitcher).current = f"table-{place}"
         if query is not None:
             self.set_filter(query)
-        self.table.focus()
+        self.set_focus(self.table)
         self.refresh_words()
 
     def _turn(self, step: int) -> None:
@@ -360,8 +360,7 @@ class MainScreen(Screen[None]):
 
     def _close_prompt(self) -> None:
         self.prompt.close()
-        if self.focused is None or self.focused in self.prompt.query("*"):
-            self.table.focus()
+        self.set_focus(self.table)
         self.refresh_words()
 
     def count(self, noun: str) -> str:

@@ -6,9 +6,10 @@ Cursor and marks are keys, never indices; rows do not move for a second after a 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from rich.segment import Segment
 from textual import events
@@ -16,28 +17,19 @@ from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
-from textual.timer import Timer
 
 from lxdpm_tui.console import text
 from lxdpm_tui.console.columns import Column, Look, Slot, lay_out
 from lxdpm_tui.console.terminal_io import backlog
 from lxdpm_tui.console.widgets.painted import Painted, merged
+from lxdpm_tui.console.widgets.table_cells import GUTTER, Cells, differences
 from lxdpm_tui.fleet.view import View
 
 K = TypeVar("K", bound=Hashable)
 
 PAINT_EVERY = 0.25  # seconds between two paints of data: 4 a second are plenty and cheap over SSH
 HOLD = 1.0  # seconds after a key in which no row changes its place
-GUTTER = 2  # cells left of the first column: the mark
 HEADER = 1
-
-
-class Cells(NamedTuple):
-    """What one screen line shows: whose row it is and its cells as (text, style name)."""
-
-    key: Any
-    base: str
-    cells: tuple[tuple[str, str], ...]
 
 
 class LiveTable(Painted, Generic[K], can_focus=True):
@@ -86,7 +78,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self._shown: dict[int, Cells] = {}
         self._last_key = -HOLD
         self._last_paint = -PAINT_EVERY
-        self._pending: Timer | None = None
+        self._pending: asyncio.TimerHandle | None = None
 
     # -- what others ask
 
@@ -126,8 +118,16 @@ class LiveTable(Painted, Generic[K], can_focus=True):
     def data_changed(self) -> None:
         """Records changed: paint soon, at most 4 times a second, and not while the terminal is behind."""
         if self._pending is None and self.is_mounted:
-            wait = max(0.01, self._last_paint + PAINT_EVERY - time.monotonic())
-            self._pending = self.set_timer(wait, self._paint_data)
+            self._paint_in(max(0.01, self._last_paint + PAINT_EVERY - time.monotonic()))
+
+    def _paint_in(self, wait: float) -> None:
+        # Not a Textual timer: those want the app's context, and changes come from the fleet's own tasks.
+        loop = asyncio.get_running_loop()
+        self._pending = loop.call_later(wait, self.call_later, self._paint_data)
+
+    def on_unmount(self) -> None:
+        if self._pending is not None:
+            self._pending.cancel()
 
     def rows_changed(self) -> None:
         """The view shows other rows now (filter, order, source): follow the cursor and draw all."""
@@ -136,10 +136,8 @@ class LiveTable(Painted, Generic[K], can_focus=True):
 
     def _paint_data(self) -> None:
         self._pending = None
-        if not self.display or not self.screen.is_current:
-            self._last_paint = time.monotonic()
-            if not self.display:
-                return
+        if not self.display:
+            return
         if backlog(self.app) > 1:
             self.data_changed()
             return
@@ -151,8 +149,8 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self.look.refresh(time.time())
         held = time.monotonic() - self._last_key < HOLD
         moved = self.view.settle(hold=held)
-        if held and self.view.stale:
-            self.set_timer(HOLD, self.data_changed)
+        if held and self.view.stale and self._pending is None:
+            self._paint_in(HOLD)
         if moved:
             self._follow_cursor(keep_line=True)
             self._resize_virtual()
@@ -164,28 +162,12 @@ class LiveTable(Painted, Generic[K], can_focus=True):
             old, new = self._shown.get(y), self._cells(y)
             if old == new:
                 continue
-            dirty.extend(self._difference(y, old, new))
+            dirty.extend(differences(y, old, new, self._slots, self.room))
             self._shown[y] = new
         if dirty:
             self.refresh(*dirty)
         if moved or self.cursor_key is not None:
             self.post_message(self.Moved(self))
-
-    def _difference(self, y: int, old: Cells | None, new: Cells) -> Iterable[Region]:
-        if (
-            old is None
-            or old.base != new.base
-            or old.key is None
-            or new.key is None
-            or len(old.cells) != len(new.cells)
-        ):
-            yield Region(0, y, self.size.width, 1)
-            return
-        if (old.key in self.marks) != (new.key in self.marks) or old.key != new.key:
-            yield Region(0, y, GUTTER, 1)
-        for slot, before, after in zip(self._slots, old.cells, new.cells, strict=True):
-            if before != after:
-                yield Region(GUTTER + slot.x, y, slot.width, 1)
 
     def _redraw(self) -> None:
         self._resize_virtual()
@@ -196,13 +178,18 @@ class LiveTable(Painted, Generic[K], can_focus=True):
 
     # -- geometry
 
+    @property
+    def room(self) -> int:
+        """Cells of a line, the scrollbar's not among them."""
+        return self.scrollable_content_region.width
+
     def _resize_virtual(self) -> None:
-        size = Size(self.size.width, len(self.view) + HEADER)
+        size = Size(self.room, len(self.view) + HEADER)
         if self.virtual_size != size:
             self.virtual_size = size
 
     def _place_columns(self) -> bool:
-        slots = lay_out(self.columns, self.size.width - GUTTER - 1, self.look)
+        slots = lay_out(self.columns, self.room - GUTTER, self.look)
         changed = slots != self._slots
         self._slots = slots
         return changed
@@ -231,11 +218,11 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         index = int(self.scroll_offset.y) + y - HEADER
         keys = self.view.keys
         if not 0 <= index < len(keys):
-            return Cells(None, "empty" if index == 0 else "", ())
+            return Cells(None, False, "empty" if index == 0 else "", ())
         key = keys[index]
         row = self.view.source.get(key)
         if row is None:
-            return Cells(key, "", ())
+            return Cells(key, False, "", ())
         base = "cursor" if key == self.cursor_key else ""
         look = self.look
         faded = self._faded(row)
@@ -245,14 +232,14 @@ class LiveTable(Painted, Generic[K], can_focus=True):
             if faded:
                 style = "stale"
             cells.append((text.fit(column.value(row, look), width, column.right), style))
-        return Cells(key, base, tuple(cells))
+        return Cells(key, key in self.marks, base, tuple(cells))
 
     def _faded(self, row: Any) -> bool:
         host = getattr(row, "host", None)
         return isinstance(host, str) and self.look.inventory.is_stale(host)
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        width = self.room
         if y == 0:
             return self._header(width)
         line = self._cells(y)
@@ -262,15 +249,16 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         if not line.cells:
             message = self.empty if line.base == "empty" else ""
             return Strip([Segment(text.fit(" " * GUTTER + message, width), self.style("dim"))], width)
-        marked = line.key in self.marks
-        segments = [Segment("▌ " if marked else "  ", self.style("mark", cursor=cursor) if marked else plain)]
-        x = 0
+        segments = [Segment("▌ ", self.style("mark", cursor=cursor)) if line.marked else Segment("  ", plain)]
+        x, style = 0, plain
         for slot, (cell, name) in zip(self._slots, line.cells, strict=True):
-            if slot.x > x:
-                segments.append(Segment(" " * (slot.x - x), plain))
-            segments.append(Segment(cell, self.style(name, cursor=cursor)))
+            gap = " " * (slot.x - x)
+            if not cell.isspace():  # blanks go on in the style before them: fewer changes of style, fewer bytes
+                segments.append(Segment(gap, style))
+                gap, style = "", self.style(name, cursor=cursor)
+            segments.append(Segment(gap + cell, style))
             x = slot.x + slot.width
-        segments.append(Segment(" " * max(0, width - GUTTER - x), plain))
+        segments.append(Segment(" " * max(0, width - GUTTER - x), style))
         return Strip(merged(segments), width)
 
     def _header(self, width: int) -> Strip:
@@ -339,7 +327,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         top = int(self.scroll_offset.y)
         for moved in {before, index}:
             if top <= moved < top + self._page():
-                self.refresh(Region(0, moved - top + HEADER, self.size.width, 1))
+                self.refresh(Region(0, moved - top + HEADER, self.room, 1))
         self.post_message(self.Moved(self))
 
     def action_move(self, step: int, mark: bool = False) -> None:

@@ -97,7 +97,7 @@ class Prompt(Horizontal):
         field.cursor_position = len(value)
         self.hint("")
         self.add_class("-open")
-        field.focus()
+        self.screen.set_focus(field)  # at once: what was typed ahead is meant for it
 
     def close(self) -> None:
         self.remove_class("-open")

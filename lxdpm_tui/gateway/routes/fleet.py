@@ -10,6 +10,7 @@ from lxdpm_tui import __version__
 from lxdpm_tui.actions.registry import ActionError, registry
 from lxdpm_tui.gateway import answers
 from lxdpm_tui.gateway.call import Call
+from lxdpm_tui.gateway.openapi import describe
 from lxdpm_tui.gateway.routing import Access, Route
 
 
@@ -54,12 +55,18 @@ async def plan(call: Call) -> web.StreamResponse:
         raise ActionError(str(error)) from error
 
 
+async def openapi(call: Call) -> web.StreamResponse:
+    """The OpenAPI description of all this."""
+    return web.json_response(describe(call.gateway.router.routes))
+
+
 async def tasks(call: Call) -> web.StreamResponse:
     """Tasks with their decisions and results, also those of earlier runs, the newest first."""
     return answers.sync([task.to_operation() for task in await call.manager.tasks.history(200)])
 
 
 ROUTES = [
+    Route("GET", "/1.0/openapi.json", openapi),
     Route("GET", "/1.0/fleet", about, Access.SERVER),
     Route("GET", "/1.0/fleet/actions", actions, Access.SERVER),
     Route("POST", "/1.0/fleet/actions/{action}", run, Access.SERVER),

@@ -15,9 +15,7 @@ from lxdpm_tui.fleet.inventory import HostRecord
 from lxdpm_tui.gateway import answers, proxy
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.extensions import advertised
-from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routing import Access, Route
-from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.scheduler.model import Strategy
 
 API_VERSION = "5.0.2"
@@ -161,40 +159,6 @@ async def member(call: Call) -> web.StreamResponse:
     return answers.sync(shown, etag=[shown["config"], shown["groups"]])
 
 
-# -- what clients ask on their way to instances
-
-
-async def projects(call: Call) -> web.StreamResponse:
-    """Merged by name, the first host's content."""
-
-    async def ask(host: Host) -> list[dict[str, Any]]:
-        return await host.get("/1.0/projects", recursion=1) or []
-
-    found = await gather(call.manager.fleet, ask)
-    merged: dict[str, dict[str, Any]] = {}
-    for rows in found.live.values():
-        for row in rows:
-            known = merged.setdefault(row["name"], {**row, "used_by": []})
-            known["used_by"] += [url for url in row.get("used_by") or () if url not in known["used_by"]]
-    names = set(merged) | {name for r in call.manager.inventory.hosts.values() for name in r.projects} | {"default"}
-    names = {name for name in names if call.allows(name)}
-    if not call.recursion:
-        return answers.sync([f"/1.0/projects/{quote(name, safe='')}" for name in sorted(names)])
-    return answers.sync([merged[name] for name in sorted(merged) if name in names])
-
-
-async def project(call: Call) -> web.StreamResponse:
-    name = call.vars["name"]
-    if not call.allows(name):
-        raise ActionError("Project not found", 404)
-    for host, record in call.manager.inventory.hosts.items():
-        if name in record.projects and record.usable:
-            return await proxy.forward(call, host)
-    if any(name in record.projects or not record.scanned for record in call.manager.inventory.hosts.values()):
-        raise ActionError("No host that has this project can be asked", 503)
-    raise ActionError("Project not found", 404)
-
-
 # -- the planner
 
 
@@ -220,8 +184,6 @@ ROUTES = [
     Route("GET", "/1.0/cluster", cluster),
     Route("GET", "/1.0/cluster/members", members),
     Route("GET", "/1.0/cluster/members/{name}", member),
-    Route("GET", "/1.0/projects", projects),
-    Route("GET", "/1.0/projects/{name}", project),
     Route("GET", "/1.0/planner", planner),
     Route("PUT", "/1.0/planner", set_planner, Access.SERVER),
     Route("POST", "/1.0/planner", set_planner, Access.SERVER),

@@ -11,7 +11,7 @@ from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.hosts.host import Host
 
-POOLS = shared.View(storage.POOLS, storage.LOCAL_KEYS, located=True)
+POOLS = shared.View(storage.POOLS, storage.LOCAL_KEYS, located=True, visible=lambda call, key: True)
 
 
 async def resources(call: Call) -> web.StreamResponse:
