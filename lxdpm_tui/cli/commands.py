@@ -47,8 +47,10 @@ def _add_param(parser: argparse.ArgumentParser, param: Param) -> None:
 
 
 def _option(param: Param) -> str:
-    """Repeated options are said in the singular: --profile a --profile b."""
-    name = param.name.removesuffix("s") if param.many else param.name
+    """What may be repeated is said in the singular: --profile a --profile b --device data=type=disk."""
+    name = param.name
+    if param.many or param.kind == "mapping":
+        name = name.removesuffix("es") if name.endswith("ses") else name.removesuffix("s")
     return "--" + name.replace("_", "-")
 
 

@@ -57,7 +57,7 @@ class TypeAhead:
                 await done.wait()
         for _ in range(3):  # a deed begins in a task of its own: let it open its dialog
             await asyncio.sleep(0)
-        while not self._ready():
+        while not self._ready():  # noqa: ASYNC110  (nothing tells when)
             await asyncio.sleep(0.005)
 
     def _ready(self) -> bool:

@@ -21,6 +21,7 @@ _CORS = {
     "Access-Control-Allow-Headers": "core.https_allowed_headers",
 }
 CREDENTIALS = "core.https_allowed_credentials"
+KEYS = frozenset({ORIGIN, CREDENTIALS, *_CORS.values()})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

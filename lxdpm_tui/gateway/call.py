@@ -11,6 +11,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from lxdpm_tui.actions.registry import ActionError
+from lxdpm_tui.gateway import groups
 
 if TYPE_CHECKING:
     from lxdpm_tui.gateway.server import Gateway
@@ -86,6 +87,20 @@ class Call:
         if name is not None and name not in self.manager.inventory.hosts:
             raise ActionError("Cluster member not found", 404)
         return name
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """The members that ?target= allows: one, those of an "@group", or none for all.
+
+        Raises ActionError 404 for an unknown member, 400 for an unknown group.
+        """
+        name = self.query.get("target") or ""
+        if not name.startswith("@"):
+            return frozenset({self.target} if self.target else ())
+        found = groups.members(self.manager.inventory.hosts.values()).get(name[1:])
+        if found is None:
+            raise ActionError(f'Cluster group "{name[1:]}" doesn\'t exist')
+        return frozenset(found)
 
     async def json(self) -> dict[str, Any]:
         """The body as an object. Raises ActionError 400 in LXD's manner, 413 when it is too large."""

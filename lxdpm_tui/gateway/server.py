@@ -25,6 +25,7 @@ from lxdpm_tui.gateway import answers, browser, routes
 from lxdpm_tui.gateway.call import UNIX, Call, Client
 from lxdpm_tui.gateway.events import Hub
 from lxdpm_tui.gateway.routing import Access, MethodUnknown, Route, Router, collapse
+from lxdpm_tui.gateway.warnings import OwnWarnings
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.manager import Manager, caller
 from lxdpm_tui.store import StoreError
@@ -57,6 +58,7 @@ class Gateway:
         self.ui: Path | None = None  # a web front end's files
         self.pending: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
         self.claimed: set[tuple[str, str]] = set()
+        self.warnings = OwnWarnings(manager.inventory, manager.store)
         self.remembered: dict[tuple[str, str, str], list[tuple[str, dict[str, Any]]]] = {}
         self.router = Router(routes.table())
 

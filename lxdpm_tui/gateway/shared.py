@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import update_wrapper
 from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -315,7 +316,7 @@ def routes(pattern: str, view_of: ViewOf, verbs: Iterable[str] = _VERBS, reads: 
     """The routes of a kind. Restricted callers may read, each what its projects see, and change nothing."""
 
     def bound(work: Callable[[Call, View], Any]) -> Callable[[Call], Any]:
-        return lambda call: work(call, view_of(call))
+        return update_wrapper(lambda call: work(call, view_of(call)), work)
 
     found = [
         Route("GET", pattern, bound(list_all), reads),

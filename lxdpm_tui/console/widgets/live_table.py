@@ -184,7 +184,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         return self.scrollable_content_region.width
 
     def _resize_virtual(self) -> None:
-        size = Size(self.room, len(self.view) + HEADER)
+        size = Size(1, len(self.view) + HEADER)
         if self.virtual_size != size:
             self.virtual_size = size
 

@@ -7,13 +7,17 @@ from lxdpm_tui.gateway.routes import (
     fleet,
     images,
     instances,
+    monitoring,
     networks,
     operations,
     profiles,
     projects,
+    refused,
     server,
+    settings,
     storage,
     volumes,
+    warnings,
 )
 from lxdpm_tui.gateway.routing import Route
 
@@ -29,6 +33,10 @@ def table() -> list[Route]:
         *networks.ROUTES,
         *storage.ROUTES,
         *volumes.ROUTES,
+        *monitoring.ROUTES,
+        *warnings.ROUTES,
+        *settings.ROUTES,
+        *refused.ROUTES,
         *operations.ROUTES,
         *fleet.ROUTES,
     ]

@@ -106,10 +106,9 @@ async def create(call: Call) -> web.StreamResponse:
     if call.collection in _TYPE_OF:
         body["type"] = _TYPE_OF[call.collection]
     source = body.get("source")
-    target = call.target
-    targets = frozenset({target} if target else ())
+    targets = call.targets
     if isinstance(source, dict) and source.get("type") == "copy":
-        targets = _copy_targets(call, source, target)
+        targets = _copy_targets(call, source, targets)
     if isinstance(source, dict) and source.get("type") == "migration":
         raise ActionError("migration between servers is not implemented yet", 501)
     start = bool(body.pop("start", False))
@@ -126,12 +125,12 @@ def _chosen(metadata: dict[str, Any]) -> str:
     return str(metadata["placement"][0]["chosen"])
 
 
-def _copy_targets(call: Call, source: dict[str, Any], target: str | None) -> frozenset[str]:
+def _copy_targets(call: Call, source: dict[str, Any], targets: frozenset[str]) -> frozenset[str]:
     """A copy is made where its source is."""
     name = str(source.get("source", "")).partition("/")[0]
     project = str(source.get("project") or call.project)
     row = resolve.instance(call.manager, name, project)
-    if target and target != row.host:
+    if targets and row.host not in targets:
         raise ActionError("copies to another host are not implemented yet", 501)
     return frozenset({row.host})
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Awaitable, Callable
+from functools import update_wrapper
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from lxdpm_tui.gateway import answers, proxy, shared
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import Gathered, gather
 from lxdpm_tui.gateway.holder import holder
-from lxdpm_tui.gateway.routing import Access, Route
+from lxdpm_tui.gateway.routing import Access, Handler, Route
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError
 
@@ -122,12 +123,13 @@ async def parts(call: Call, part: str) -> web.StreamResponse:
 
 
 async def add_part(call: Call, part: str) -> web.StreamResponse:
-    """On the host named, or the only one that has the network."""
+    """Make one on the host named, or on the only one that has the network."""
     path = networks.NETWORKS.path(call.vars["network"])
     return await _change(call, await holder(call, path, "Network"))
 
 
 async def one_part(call: Call, part: str) -> web.StreamResponse:
+    """To the host that has it."""
     host = await holder(call, call.path, _TITLES[part])
     return await (proxy.forward(call, host) if call.request.method == "GET" else _change(call, host))
 
@@ -139,15 +141,19 @@ async def _change(call: Call, host: str) -> web.StreamResponse:
     return answer
 
 
+def _bound(work: Callable[[Call, str], Awaitable[web.StreamResponse]], part: str) -> Handler:
+    return update_wrapper(lambda call: work(call, part), work)
+
+
 def _part_routes() -> list[Route]:
     routes = []
     for part in _TITLES:
         base = f"/1.0/networks/{{network}}/{part}"
-        routes.append(Route("GET", base, partial(parts, part=part)))
-        routes.append(Route("POST", base, partial(add_part, part=part), Access.SERVER))
-        routes.append(Route("GET", f"{base}/{{part}}", partial(one_part, part=part)))
+        routes.append(Route("GET", base, _bound(parts, part)))
+        routes.append(Route("POST", base, _bound(add_part, part), Access.SERVER))
+        routes.append(Route("GET", f"{base}/{{part}}", _bound(one_part, part)))
         for method in ("PUT", "PATCH", "DELETE"):
-            routes.append(Route(method, f"{base}/{{part}}", partial(one_part, part=part), Access.SERVER))
+            routes.append(Route(method, f"{base}/{{part}}", _bound(one_part, part), Access.SERVER))
     return routes
 
 

@@ -15,6 +15,8 @@ from lxdpm_tui.fleet.inventory import HostRecord
 from lxdpm_tui.gateway import answers, proxy
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.extensions import advertised
+from lxdpm_tui.gateway.groups import groups_of
+from lxdpm_tui.gateway.routes import settings
 from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.scheduler.model import Strategy
 
@@ -37,13 +39,12 @@ async def server(call: Call) -> web.StreamResponse:
         own = await call.manager.fleet.hosts[target].get("/1.0")
         kept = {"certificate", "certificate_fingerprint", "addresses", "server_clustered"}
         environment = {**own["environment"], **{k: v for k, v in shown["environment"].items() if k in kept}}
-        shown = {**shown, "environment": {**environment, "server_name": target}, "config": _strings(own.get("config"))}
+        shown = {
+            **shown,
+            "environment": {**environment, "server_name": target},
+            "config": settings.as_text(own.get("config")),
+        }
     return answers.sync(shown, etag=shown["config"])
-
-
-def _strings(config: dict[str, Any] | None) -> dict[str, str]:
-    """Only text: a client of Incus dies of anything else."""
-    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in (config or {}).items()}
 
 
 def _untrusted(call: Call) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def _server(call: Call) -> dict[str, Any]:
     records = list(call.manager.inventory.hosts.values())
     architectures = list(dict.fromkeys(name for record in records for name in record.architectures))
     return {
-        "config": {},
+        "config": dict(call.gateway.config) if call.client.projects is None else {},
         "api_extensions": advertised(records),
         "api_status": "stable",
         "api_version": "1.0",
@@ -140,7 +141,7 @@ def _member(record: HostRecord) -> dict[str, Any]:
         "description": f"{record.kind} {record.version}".strip(),
         "config": {f"user.label.{key}": value for key, value in record.labels.items()},
         "roles": [],
-        "groups": ["default", *record.labels],
+        "groups": groups_of(record),
     }
 
 
