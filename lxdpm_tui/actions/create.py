@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 ALIVE = Deadlines(connect=2.0, first_byte=1.5, idle=2.0)
 CREATE = Deadlines(connect=5.0, first_byte=30.0, idle=30.0)
+PER_HOST = 2  # instances of one launch that a host makes at a time; more of them make it no quicker
 
 # What a host says when the request is wrong wherever it goes. LXD's operations carry no code, only words.
 _REQUEST_IS_BAD = (
@@ -134,7 +135,7 @@ def _needs(manager: Manager, body: Mapping[str, Any], names: tuple[str, ...], pr
         rows = manager.inventory.profiles.get(host, {})
         known = {}
         for name in names:
-            row = rows.get(Key(host, project, name)) or rows.get(Key(host, "default", name))
+            row = rows.get(Key(host, project, name))
             if row is not None:
                 known[name] = (row.config, row.devices)
         try:
@@ -184,21 +185,35 @@ async def create(
         owner=owner,
     )
 
+    limits = {name: asyncio.Semaphore(PER_HOST) for name in manager.fleet.hosts}
+
     async def run(task: Task, journal: Journal) -> None:
         errors: list[Exception] = []
         made = 0
+        waiting = {reservation.id: reservation for _, _, reservation in placed}
+
+        async def one(plan: Plan, decision: Decision, reservation: Reservation) -> None:
+            nonlocal made
+            waiting.pop(reservation.id)
+            try:
+                await _one(manager, task, journal, plan, decision, reservation, strategy, start, limits)
+                made += 1
+            except DoesNotStart as error:
+                errors.append(error)
+                made += 1
+            except (ApiError, HostError, ActionError) as error:
+                errors.append(error)
+
         try:
-            for plan, decision, reservation in placed:
-                try:
-                    await _one(manager, task, journal, plan, decision, reservation, strategy, start)
-                    made += 1
-                except DoesNotStart as error:
-                    errors.append(error)
-                    made += 1
-                except (ApiError, HostError, ActionError) as error:
-                    errors.append(error)
+            async with asyncio.TaskGroup() as group:
+                for each in placed:
+                    group.create_task(one(*each))
+        except BaseExceptionGroup as unexpected:
+            raise unexpected.exceptions[0] from unexpected
         finally:
             manager.claims.difference_update(claims)
+            for reservation in waiting.values():
+                await manager.scheduler.release(reservation)
         if made:
             await journal.commit()
         if len(errors) == 1:
@@ -208,7 +223,13 @@ async def create(
             raise ActionError(f"{len(errors)} of {len(placed)} failed: {words}", 500)
 
     log.info("launch %s on %s", ", ".join(names), ", ".join(str(d.chosen) for _, d, _ in placed))
-    return await manager.tasks.start(task, run, journal=True)
+    try:
+        return await manager.tasks.start(task, run, journal=True)
+    except BaseException:
+        manager.claims.difference_update(claims)
+        for _, _, reservation in placed:
+            await manager.scheduler.release(reservation)
+        raise
 
 
 def refusal(decision: Decision) -> str:
@@ -226,21 +247,22 @@ async def _one(
     reservation: Reservation,
     strategy: Strategy | None,
     start: bool,
+    limits: Mapping[str, asyncio.Semaphore],
 ) -> None:
     """Make one instance, on the next-best host when the chosen one fails for reasons of its own."""
     tried: dict[str, str] = {}
     name = plan.request.instance
     while True:
         host = reservation.host
-        task.update(host=host, status="creating", instance=name)
         try:
-            async with _renewed(manager, reservation):
+            async with _renewed(manager, reservation), limits[host]:
+                task.update(host=host, status="creating", instance=name)
                 await _create_on(manager, task, journal, plan, host)
         except BaseException as error:
             await manager.scheduler.release(reservation)
             if not isinstance(error, ApiError | HostError):
                 raise
-            tried[host] = f"tried: {error.text if isinstance(error, ApiError) else error.reason}"
+            tried[host] = error.text if isinstance(error, ApiError) else error.reason
             task.update(host=host, status="failed", error=str(error))
             if isinstance(error, ApiError) and _request_is_bad(error):
                 raise
@@ -257,18 +279,27 @@ async def _one(
     placement["chosen"] = host
     await resolve.read_again(manager, Key(host, plan.project, name))  # the claim of its name ends soon
     if start:
-        task.update(host=host, status="starting")
         try:
-            await manager.fleet.operate(
-                host,
-                "PUT",
-                f"/1.0/instances/{quote(name, safe='')}/state",
-                params={"project": plan.project},
-                json={"action": "start", "timeout": -1},
-            )
-        except ApiError as error:
-            raise DoesNotStart(f"{host}: {name} was created, but it does not start: {error.text}", 500) from error
+            async with limits[host]:
+                await _start(manager, task, plan, host)
+        finally:
+            await resolve.read_again(manager, Key(host, plan.project, name))
     task.update(host=host, status="done")
+
+
+async def _start(manager: Manager, task: Task, plan: Plan, host: str) -> None:
+    name = plan.request.instance
+    task.update(host=host, status="starting", instance=name)
+    try:
+        await manager.fleet.operate(
+            host,
+            "PUT",
+            f"/1.0/instances/{quote(name, safe='')}/state",
+            params={"project": plan.project},
+            json={"action": "start", "timeout": -1},
+        )
+    except ApiError as error:
+        raise DoesNotStart(f"{host}: {name} was created, but it does not start: {error.text}", 500) from error
 
 
 @asynccontextmanager

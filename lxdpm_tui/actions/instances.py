@@ -161,7 +161,7 @@ async def _each(
                     errors.append(error)
                 else:
                     task.update(host=label[row.key], status="done")
-                manager.fleet.watch(row.host).touch("instances", row.key)
+                await resolve.read_again(manager, row.key)  # what is asked for next goes by the inventory
 
         await asyncio.gather(*(one(row) for row in rows))
         if len(errors) == 1:
@@ -170,6 +170,12 @@ async def _each(
             raise ActionError(f"{len(errors)} of {len(rows)} failed: " + "; ".join(str(e) for e in errors[:5]), 500)
 
     return await manager.tasks.start(task, run)
+
+
+def _rows(manager: Manager, refs: Sequence[str], project: str) -> list[Instance]:
+    """The instances named, each once however often it is named. Raises ActionError."""
+    rows = (resolve.instance(manager, ref, project) for ref in refs)
+    return list({row.key: row for row in rows}.values())
 
 
 def _path(row: Instance, *more: str) -> str:
@@ -185,7 +191,7 @@ def _state_action(name: str, action: str, help: str, doing: str, danger: Danger,
     async def run(
         manager: Manager, *, instances: Sequence[str], project: str, force: bool = False, timeout: int = 30
     ) -> Task:
-        rows = [resolve.instance(manager, ref, project) for ref in instances]
+        rows = _rows(manager, instances, project)
         body = {"action": action, "timeout": timeout, "force": force}
 
         async def change(row: Instance) -> None:
@@ -215,7 +221,9 @@ _state_action("unfreeze", "unfreeze", "Let frozen instances go on", "Unfreezing"
     subject="instance",
 )
 async def delete(manager: Manager, *, instances: Sequence[str], project: str, force: bool) -> Task:
-    rows = [resolve.instance(manager, ref, project) for ref in instances]
+    # Whether one runs decides what is done: the last event may be on its way yet.
+    await resolve.read_again(manager, *(row.key for row in _rows(manager, instances, project)))
+    rows = _rows(manager, instances, project)
     running = [row for row in rows if row.status not in ("Stopped", "Error")]
     if running and not force:
         raise ActionError(f"{running[0].host}:{running[0].name} is {running[0].status}: stop it first, or use force")
@@ -246,18 +254,25 @@ async def rename(manager: Manager, *, instance: str, new_name: str, project: str
     await resolve.forget_gone(manager, project, new_name)
     if manager.inventory.find_instances(project, new_name) or (project, new_name) in manager.claims:
         raise ActionError(f'Instance "{new_name}" already exists', 409)
-    manager.claims.add((project, new_name))
+    claim = (project, new_name)
+    manager.claims.add(claim)
 
     async def change(row: Instance) -> None:
-        try:
-            await manager.fleet.operate(
-                row.host, "POST", _path(row), params={"project": project}, json={"name": new_name}
-            )
-            await resolve.read_again(manager, row.key, Key(row.host, project, new_name))
-        finally:
-            manager.claims.discard((project, new_name))
+        await manager.fleet.operate(row.host, "POST", _path(row), params={"project": project}, json={"name": new_name})
+        await resolve.read_again(manager, row.key, Key(row.host, project, new_name))
 
-    return await _each(manager, "rename", "Renaming instance", [row], change)
+    def ended(task: Task) -> None:
+        if task.status.final:
+            manager.claims.discard(claim)
+
+    try:
+        task = await _each(manager, "rename", "Renaming instance", [row], change)
+    except BaseException:
+        manager.claims.discard(claim)
+        raise
+    task.subscribe(ended)  # also of one that was cancelled before it began
+    ended(task)
+    return task
 
 
 @registry.action(

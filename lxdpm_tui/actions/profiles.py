@@ -354,7 +354,7 @@ async def _delete(manager: Manager, *, name: str, hosts: Sequence[str], project:
 async def _assign(manager: Manager, *, instance: str, profiles: Sequence[str], project: str) -> Task:
     row = resolve.instance(manager, instance, project)
     own = manager.inventory.profiles.get(row.host, {})
-    missing = [p for p in profiles if Key(row.host, project, p) not in own and Key(row.host, "default", p) not in own]
+    missing = [p for p in profiles if Key(row.host, project, p) not in own]
     if missing:
         raise ActionError(f"{row.host} has no profile {', '.join(missing)}", 404)
 

@@ -122,10 +122,44 @@ class Registry:
                 value = False
             if param.required and value in (None, "", []):
                 raise ActionError(f"{action.name} needs {param.name}: {param.help}")
+            if value is not None and not _fits(param, value):
+                raise ActionError(f"{action.name}: {param.name} must be {_EXPECTED[_shape(param)]}")
             if param.kind == "choice" and value not in (None, "") and value not in param.choices:
                 raise ActionError(f"{param.name} is one of {', '.join(param.choices)}, not {value!r}")
             full[param.name] = value
         return full
+
+
+_EXPECTED = {
+    "list": "a list of texts",
+    "flag": "true or false",
+    "integer": "a whole number",
+    "mapping": "an object whose values are texts or objects",
+    "text": "a text",
+}
+
+
+def _shape(param: Param) -> str:
+    if param.many:
+        return "list"
+    return param.kind if param.kind in _EXPECTED else "text"
+
+
+def _fits(param: Param, value: object) -> bool:
+    """Whether the value is of the param's kind: arguments also come out of other people's JSON."""
+    match _shape(param):
+        case "list":
+            return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
+        case "flag":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool)
+        case "mapping":
+            return isinstance(value, Mapping) and all(
+                isinstance(key, str) and isinstance(each, str | Mapping) for key, each in value.items()
+            )
+        case _:
+            return isinstance(value, str)
 
 
 registry = Registry()

@@ -58,7 +58,7 @@ class Console(App[int]):
 
     def on_mount(self) -> None:
         self.push_screen(self.main)
-        self._undo_signals = terminal_io.leave_on_signals(self.leave)
+        self._undo_signals = terminal_io.leave_on_signals(self, self.leave)
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
+import termios
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -57,29 +59,55 @@ def screen_text(app: App[Any]) -> list[str]:
     return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
 
 
-def leave_on_signals(leave: Callable[[], None]) -> Callable[[], None]:
+def let_go(app: App[Any]) -> None:
+    """The terminal is gone: write nowhere from now on, and never wait for it. Safe in a signal handler.
+
+    A write to it would end Textual's writer thread, and then block the whole program as soon as 30 frames wait.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    writer = getattr(app._driver, "_writer_thread", None)
+    if writer is not None:
+        writer._queue.maxsize = 0
+        if writer._queue.mutex.acquire(blocking=False):
+            writer._queue.not_full.notify_all()
+            writer._queue.mutex.release()
+
+
+def _terminal_is_there() -> bool:
+    try:
+        termios.tcgetattr(sys.__stderr__.fileno() if sys.__stderr__ else 2)
+    except (termios.error, OSError, ValueError):
+        return False
+    return True
+
+
+def leave_on_signals(app: App[Any], leave: Callable[[], None]) -> Callable[[], None]:
     """Call leave() on SIGHUP, SIGTERM and SIGINT, in the running loop; gives the undoing.
 
-    When the process is still there some seconds later (the terminal is gone and something waits for it), it ends hard:
-    the journal makes that safe, an orphan that keeps the fleet locked would not be.
+    When the process is still there some seconds later, it ends hard: the journal makes that safe, an orphan that keeps
+    the fleet locked would not be. The handlers are Python's, not the loop's, for the loop may be what is blocked.
     """
     loop = asyncio.get_running_loop()
     timers: list[threading.Timer] = []
 
-    def caught(number: int) -> None:
+    def caught(number: int, frame: object) -> None:
         timer = threading.Timer(LAST_RESORT, os._exit, (128 + number,))
         timer.daemon = True
         timer.start()
         timers.append(timer)
-        leave()
+        if number == signal.SIGHUP and not _terminal_is_there():
+            let_go(app)
+        loop.call_soon_threadsafe(leave)
 
-    numbers = [signal.SIGHUP, signal.SIGTERM, signal.SIGINT]
-    for number in numbers:
-        loop.add_signal_handler(number, caught, int(number))
+    numbers = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, caught) for number in numbers}
 
     def undo() -> None:
-        for number in numbers:
-            loop.remove_signal_handler(number)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         for timer in timers:
             timer.cancel()
 

@@ -40,12 +40,11 @@ class TypeAhead:
                 event = self._waiting.popleft()
                 target = self._app.focused or self._app.screen
                 await self._forward(event)
-                if self._waiting:
-                    try:
-                        async with asyncio.timeout(PATIENCE):
-                            await self._settled(target)
-                    except TimeoutError:
-                        continue
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        await self._settled(target)
+                except TimeoutError:
+                    continue
         finally:
             self._working = None
 

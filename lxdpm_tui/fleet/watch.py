@@ -36,6 +36,7 @@ FIGURES_EVERY = 11.0  # less a fifth of jitter it is longer than the daemons' ow
 RESCAN_EVERY = 120.0
 ASK = Deadlines(connect=5.0, first_byte=DEAD_AFTER, idle=10.0)
 FOLLOWED = ("operation", "lifecycle")  # event types; a debug daemon floods with the others
+REGISTERED = 0.03  # seconds: LXD 5.0 answers an event stream a few ms before it listens for its client
 COALESCE = 0.02  # seconds that changes are gathered before they are read
 
 EventListener = Callable[[str, bytes, decode.EventWire], None]
@@ -128,6 +129,7 @@ class Watcher:
                     group.create_task(self._read_changes())
                     group.create_task(self._heartbeats())
                     group.create_task(self._every(RESOURCES_EVERY, self._read_resources))
+                    await asyncio.sleep(REGISTERED)
                     await self._scan()
                     group.create_task(self._every(RESCAN_EVERY, self._scan, at_once=False))
                     group.create_task(self._find_addresses())
@@ -139,6 +141,7 @@ class Watcher:
     def _down(self, error: BaseException) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
+        self._inventory.update_host(self.name, event_stream=False)
         match error:
             case IdentityChanged():
                 self._set_status(HostStatus.IDENTITY_CHANGED, error.reason)

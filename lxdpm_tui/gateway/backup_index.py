@@ -18,11 +18,12 @@ _TOP = re.compile(r"^(name|pool|type): *(\S.*)?$", re.M)
 @dataclass(frozen=True, slots=True)
 class Backup:
     """name, pool and type ("container", "virtual-machine", "custom") as the index says them, "" where it does not, or
-    where the head could not be read.  body: the whole stream."""
+    where the head could not be read.  index: all of it.  body: the whole stream."""
 
     name: str
     pool: str
     type: str
+    index: str
     body: AsyncIterator[bytes]
 
 
@@ -30,11 +31,11 @@ async def read_head(body: AsyncIterator[bytes]) -> Backup:
     """Read as much of the stream as the index takes. Tarballs may be plain, or packed with gzip, bzip2 or xz."""
     taken: list[bytes] = []
     size = 0
-    found: dict[str, str] | None = None
+    found: str | None = None
     unpack: Callable[[bytes], bytes] | None = None
     plain = bytearray()
     start = b""
-    while found is None and size < HEAD:
+    while found is None and size < HEAD and len(plain) < HEAD:
         chunk = await anext(body, b"")
         if not chunk:
             break
@@ -57,8 +58,8 @@ async def read_head(body: AsyncIterator[bytes]) -> Backup:
         async for chunk in body:
             yield chunk
 
-    found = found or {}
-    return Backup(found.get("name", ""), found.get("pool", ""), found.get("type", ""), whole())
+    keys = {key: (value or "").strip("\"'") for key, value in _TOP.findall(found or "")}
+    return Backup(keys.get("name", ""), keys.get("pool", ""), keys.get("type", ""), found or "", whole())
 
 
 def _unpacker(start: bytes) -> Callable[[bytes], bytes]:
@@ -71,24 +72,20 @@ def _unpacker(start: bytes) -> Callable[[bytes], bytes]:
     return lambda chunk: chunk
 
 
-def _index(tar: bytes) -> dict[str, str] | None:
-    """The keys of the index; None while it has not come. {} when the tarball has something else where it should be."""
+def _index(tar: bytes) -> str | None:
+    """The index; None while it has not come. "" when this is no tarball."""
     at = 0
     while at + _BLOCK <= len(tar):
         header = tar[at : at + _BLOCK]
         name = header[:100].rstrip(b"\0").decode(errors="replace")
         octal = header[124:136].rstrip(b"\0 ")
         if not re.fullmatch(rb"[0-7]+", octal):
-            return {}
+            return ""
         size = int(octal, 8)
         at += _BLOCK
         if name.removeprefix("./") == _INDEX:
             if len(tar) < at + size:
                 return None
-            return _keys(tar[at : at + size].decode(errors="replace"))
+            return tar[at : at + size].decode(errors="replace")
         at += -(-size // _BLOCK) * _BLOCK
     return None
-
-
-def _keys(text: str) -> dict[str, str]:
-    return {key: (value or "").strip("\"'") for key, value in _TOP.findall(text)}

@@ -62,6 +62,11 @@ class Call:
         """Whether the caller may see what is in that project."""
         return self.client.projects is None or project in self.client.projects
 
+    def must_allow(self, project: str) -> None:
+        """Raises ActionError 403 for a project, named in a body, that the caller may not use."""
+        if not self.allows(project):
+            raise ActionError("Certificate is restricted", 403)
+
     @property
     def manager(self) -> Manager:
         return self.gateway.manager

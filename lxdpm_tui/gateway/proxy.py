@@ -51,7 +51,7 @@ async def owner(call: Call, name: str) -> str:
 
     Raises ActionError: 404, 409 for twins without ?target=, 503 naming hosts that could not be asked.
     """
-    manager, target = call.manager, call.target
+    manager, target = call.manager, call.query.get("target")  # of one that is alone it says nothing, whatever it is
     rows = manager.inventory.find_instances(call.project, name)
     if len(rows) > 1 and target not in {row.host for row in rows}:
         await resolve.read_again(manager, *(row.key for row in rows))  # one of them may have been renamed just now

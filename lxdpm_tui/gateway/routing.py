@@ -21,6 +21,16 @@ class Access(Enum):
     SERVER = "server"
 
 
+_LISTS_BELOW = frozenset(
+    {
+        "/1.0/storage-pools/{pool}/volumes",
+        "/1.0/storage-pools/{pool}/volumes/{type}",
+        "/1.0/storage-pools/{pool}/buckets",
+        "/1.0/storage-volumes/{type}",
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """pattern: "/1.0/images/{fingerprint}/export"; a last "{name...}" takes the rest, slashes included.
@@ -34,6 +44,11 @@ class Route:
     pattern: str
     handler: Handler
     access: Access = Access.PROJECT
+
+    @property
+    def lists(self) -> bool:
+        """Whether ?all-projects= means something here: a list, out of which the handler leaves what call.allows not."""
+        return self.method == "GET" and ("{" not in self.pattern or self.pattern in _LISTS_BELOW)
 
 
 @dataclass(frozen=True, slots=True)

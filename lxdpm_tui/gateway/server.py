@@ -25,6 +25,7 @@ from lxdpm_tui.gateway import answers, browser, routes
 from lxdpm_tui.gateway.call import UNIX, Call, Client
 from lxdpm_tui.gateway.events import Hub
 from lxdpm_tui.gateway.routing import Access, MethodUnknown, Route, Router, collapse
+from lxdpm_tui.gateway.secrets import ImageSecrets
 from lxdpm_tui.gateway.warnings import OwnWarnings
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.manager import Manager, caller
@@ -58,6 +59,7 @@ class Gateway:
         self.ui: Path | None = None  # a web front end's files
         self.pending: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
         self.claimed: set[tuple[str, str]] = set()
+        self.secrets = ImageSecrets()
         self.warnings = OwnWarnings(manager.inventory, manager.store)
         self.remembered: dict[tuple[str, str, str], list[tuple[str, dict[str, Any]]]] = {}
         self.router = Router(routes.table())
@@ -203,7 +205,10 @@ def _check_access(route: Route, client: Client, request: web.BaseRequest) -> Non
         return
     if route.access is Access.SERVER:
         raise ActionError("Certificate is restricted", 403)
-    if (request.query.get("project") or "default") not in client.projects and "all-projects" not in request.query:
+    query = request.query
+    if route.lists and "project" not in query and query.get("all-projects", "").lower() in ("true", "1"):
+        return
+    if (query.get("project") or "default") not in client.projects:
         raise ActionError("Certificate is restricted", 403)
 
 

@@ -37,7 +37,7 @@ def connect(
     host: None = the gateway of the running manager (`lxdpm-tui --serve`); else a name in hosts.toml, or an address
     ("ssh://root@h3"); an https address must be in hosts.toml, for its pinned certificate.
     hosts, state: as --hosts and --state of the command line.  project: that all calls are about.
-    Raises LookupError (no such host), ConfigError, the HostError family, and pylxd's own.
+    Raises LookupError (no such host), ConfigError, and the HostError family.
     """
     paths = Paths.default(Path(hosts) if hosts else None, Path(state) if state else None)
     if host is None:
@@ -61,7 +61,10 @@ def connect(
 def _client(path: Path, project: str | None) -> pylxd.Client:
     import pylxd
 
-    return pylxd.Client(endpoint=f"http+unix://{quote(str(path), safe='')}", project=project)
+    try:
+        return pylxd.Client(endpoint=f"http+unix://{quote(str(path), safe='')}", project=project)
+    except pylxd.exceptions.ClientConnectionFailed as error:
+        raise Unreachable(f"nothing answers at {path}") from error
 
 
 def _find(host: str, paths: Paths) -> HostConfig:

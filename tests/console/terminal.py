@@ -23,7 +23,8 @@ class Terminal:
         self._arguments = [sys.executable, *arguments]
         self._size = size
         self._environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", **environment}
-        self._environment.pop("NO_COLOR", None)
+        for name in ("NO_COLOR", "COLUMNS", "LINES"):
+            self._environment.pop(name, None)
         self.output = b""
 
     def __enter__(self) -> Terminal:

@@ -60,7 +60,7 @@ async def test_only_changed_cells_are_refreshed(pilot: Pilot[int], world: World)
     table.refresh = note  # type: ignore[method-assign]
     world.inventory.update_figures("h1", {key("h1", "web-2"): (200 << 20, 77.0)})
     await until(pilot, lambda: "77.0%" in shown(pilot))
-    assert [(region.height, region.width) for region in seen] == [(1, 13)]
+    assert [(region.height, region.width) for region in seen] == [(1, 6)]
     assert seen[0].y == 2
 
 

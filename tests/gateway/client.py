@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -71,6 +72,7 @@ class Client:
         sent = dict(headers or {})
         if isinstance(body, bytes) or hasattr(body, "__aiter__"):
             sent.setdefault("Content-Type", "application/octet-stream")
+            body = io.BytesIO(body) if isinstance(body, bytes) and body else body
         elif body is not None:
             body = json.dumps(body).encode()
             sent.setdefault("Content-Type", "application/json")
@@ -121,7 +123,7 @@ class Client:
         done = Executed(-1)
         sockets = {
             fd: await self.session.ws_connect(self.url(f"{url}/websocket?secret={secret}"), autoping=True)
-            for fd, secret in secrets.items()
+            for fd, secret in sorted(secrets.items(), reverse=True)  # control first, as lxc does
         }
 
         async def read(fd: str) -> None:

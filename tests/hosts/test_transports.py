@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError, ConnectionLost, Deadlines, HostError, TimedOut, Unreachable
 from tests.hosts.daemons import memory_peak, open_files, settled
+from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 
 TRANSPORTS = ("unix", "https", "ssh")
@@ -64,6 +67,20 @@ async def back(call: Callable[[], Awaitable[Any]]) -> Any:
         while True:
             with contextlib.suppress(HostError):
                 return await call()
+
+
+@contextlib.contextmanager
+def hung(host: LabHost) -> Iterator[None]:
+    """Within: the daemon hangs, and every thread of it has stopped (SIGSTOP takes a moment on a busy machine)."""
+    with host.hung():
+        given_up = time.monotonic() + GIVEN_UP
+        while any(_state(thread) != "T" for thread in Path(f"/proc/{host.daemon_pid}/task").iterdir()):
+            assert time.monotonic() < given_up
+        yield
+
+
+def _state(thread: Path) -> str:
+    return (thread / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 # -- asking
@@ -217,7 +234,7 @@ async def test_an_operation_that_nobody_knows(host: Host) -> None:
 
 async def test_a_hung_daemon_is_timed_out_and_comes_back(h1: Host, clean_lab: Lab) -> None:
     await h1.server()
-    with clean_lab.hosts["h1"].hung():
+    with hung(clean_lab.hosts["h1"]):
         for _ in range(2):  # on the kept-alive connection, then on a fresh one
             with pytest.raises(TimedOut):
                 await h1.request("GET", "/1.0", deadlines=QUICK)
@@ -231,7 +248,7 @@ async def test_cancelled_calls_on_a_hung_daemon_leave_nothing(h1: Host, clean_la
 
     await h1.server()
     before, tasks = open_files(), len(asyncio.all_tasks())
-    with clean_lab.hosts["h1"].hung():
+    with hung(clean_lab.hosts["h1"]):
         calls = [asyncio.ensure_future(h1.request("GET", "/1.0")) for _ in range(10)]
         calls += [asyncio.ensure_future(h1.request("POST", "/1.0/images", data=body())) for _ in range(10)]
         done, _ = await asyncio.wait(calls, timeout=0.5)
@@ -253,7 +270,7 @@ async def test_an_event_stream_of_a_hung_daemon_ends(h1: Host, clean_lab: Lab) -
     h1.dialect = replace(h1.dialect, heartbeat=0.4)
     loop = asyncio.get_running_loop()
     async with h1.events() as events:
-        with clean_lab.hosts["h1"].hung():
+        with hung(clean_lab.hosts["h1"]):
             started = loop.time()
             with pytest.raises(TimedOut, match="h1: the event stream fell silent"):
                 await anext(events)

@@ -34,6 +34,7 @@ class Painted(ScrollView):
         background: $background;
         color: $foreground;
         scrollbar-size: 1 1;
+        scrollbar-gutter: stable;
         overflow-x: hidden;
         & > .painted--good { color: $text-success; }
         & > .painted--bad { color: $text-error; text-style: bold; }

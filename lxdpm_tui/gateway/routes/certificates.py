@@ -152,9 +152,9 @@ async def delete(call: Call) -> web.StreamResponse:
 
 
 ROUTES = [
-    Route("GET", "/1.0/certificates", list_all),
+    Route("GET", "/1.0/certificates", list_all, Access.TRUSTED),
     Route("POST", "/1.0/certificates", create, Access.PUBLIC),
-    Route("GET", "/1.0/certificates/{fingerprint}", read),
+    Route("GET", "/1.0/certificates/{fingerprint}", read, Access.TRUSTED),
     Route("PUT", "/1.0/certificates/{fingerprint}", change, Access.SERVER),
     Route("PATCH", "/1.0/certificates/{fingerprint}", change, Access.SERVER),
     Route("DELETE", "/1.0/certificates/{fingerprint}", delete, Access.SERVER),

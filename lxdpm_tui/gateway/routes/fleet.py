@@ -66,7 +66,7 @@ async def tasks(call: Call) -> web.StreamResponse:
 
 
 ROUTES = [
-    Route("GET", "/1.0/openapi.json", openapi),
+    Route("GET", "/1.0/openapi.json", openapi, Access.TRUSTED),
     Route("GET", "/1.0/fleet", about, Access.SERVER),
     Route("GET", "/1.0/fleet/actions", actions, Access.SERVER),
     Route("POST", "/1.0/fleet/actions/{action}", run, Access.SERVER),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +12,7 @@ from aiohttp import web
 
 from lxdpm_tui.actions import images, resolve
 from lxdpm_tui.actions.image_body import new_spool_file, write_spool
+from lxdpm_tui.actions.image_find import locate_alias
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.gateway import answers, filters, proxy
@@ -18,6 +21,7 @@ from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routes.instances import stale_header
 from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.hosts.host import Host
+from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
 HELD_HEADER = "X-LXDPM-Hosts"
@@ -139,6 +143,9 @@ async def _publish(call: Call, body: dict[str, Any], source: dict[str, Any]) -> 
     """The owner of the instance makes the image; it is on that host then."""
     name = str(source.get("name", "")).partition("/")[0]
     row = resolve.instance(call.manager, name, call.project)
+    for alias in body.get("aliases") or ():
+        if isinstance(alias, dict) and await locate_alias(call.manager, str(alias.get("name")), call.project):
+            raise ActionError(f'Alias "{alias["name"]}" already exists', 409)
     return await proxy.forward(call, row.host, body=msgspec.json.encode(body))
 
 
@@ -157,15 +164,32 @@ async def _holders(call: Call) -> tuple[dict[str, msgspec.Raw], list[str], str]:
             merged = raw
         else:
             _unite(merged, raw)
-    if merged is None or not _may_see(call, call.project, merged):
+    if merged is None or not (_may_see(call, call.project, merged) or await _has_secret(call, found.fingerprint)):
         raise ActionError("Image not found", 404)
     return merged, list(found.images), found.fingerprint
 
 
+async def _has_secret(call: Call, fingerprint: str) -> bool:
+    """Whether ?secret= is good for it. At its first use it ends on the host, as it would there."""
+    found = call.gateway.secrets.use(call.project, fingerprint, call.query.get("secret", ""))
+    if found is None:
+        return False
+    host, operation = found
+    if operation:
+        # That it has ended already is as good.
+        with contextlib.suppress(ApiError, HostError):
+            await call.manager.fleet.hosts[host].request("DELETE", operation)
+    return True
+
+
+def writable(image: Mapping[str, Any]) -> dict[str, Any]:
+    """What an image's ETag is taken over."""
+    return {key: image[key] for key in ("public", "auto_update", "properties") if key in image}
+
+
 async def read(call: Call) -> web.StreamResponse:
     image, hosts, _ = await _holders(call)
-    writable = {key: image[key] for key in ("public", "auto_update", "properties") if key in image}
-    return answers.sync(image, headers={HELD_HEADER: ", ".join(hosts)}, etag=writable)
+    return answers.sync(image, headers={HELD_HEADER: ", ".join(hosts)}, etag=writable(image))
 
 
 async def delete(call: Call) -> web.StreamResponse:

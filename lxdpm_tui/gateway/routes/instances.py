@@ -17,6 +17,7 @@ from lxdpm_tui.fleet.inventory import Key
 from lxdpm_tui.gateway import answers, filters, proxy
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import Gathered, gather
+from lxdpm_tui.gateway.routes.instance_import import import_backup
 from lxdpm_tui.gateway.routing import Handler, Route
 from lxdpm_tui.gateway.splice import is_upgrade, tunnel
 from lxdpm_tui.hosts.host import Host
@@ -101,7 +102,7 @@ def stale_header(call: Call, found: Gathered[Any]) -> dict[str, str]:
 async def create(call: Call) -> web.StreamResponse:
     """The scheduler chooses the host, unless ?target= does; the answer is an operation of the gateway's own."""
     if not call.sends_json:
-        raise ActionError("import of backups is not implemented yet", 501)
+        return await import_backup(call)
     body = await call.json()
     if call.collection in _TYPE_OF:
         body["type"] = _TYPE_OF[call.collection]
@@ -129,6 +130,7 @@ def _copy_targets(call: Call, source: dict[str, Any], targets: frozenset[str]) -
     """A copy is made where its source is."""
     name = str(source.get("source", "")).partition("/")[0]
     project = str(source.get("project") or call.project)
+    call.must_allow(project)
     row = resolve.instance(call.manager, name, project)
     if targets and row.host not in targets:
         raise ActionError("copies to another host are not implemented yet", 501)
@@ -151,6 +153,7 @@ async def rename(call: Call) -> web.StreamResponse:
     """A plain rename goes to the owner once the new name is claimed in the whole fleet."""
     host = await proxy.owner(call, call.vars["name"])
     body = await call.json()
+    call.must_allow(str(body.get("project") or call.project))
     if body.get("migration"):
         raise ActionError("moves between hosts are not implemented yet", 501)
     new_name = body.get("name")

@@ -162,9 +162,9 @@ async def events(call: Call) -> web.StreamResponse:
 
 ROUTES = [
     Route("GET", "/1.0/operations", list_all),
-    Route("GET", "/1.0/operations/{id}", read),
-    Route("DELETE", "/1.0/operations/{id}", cancel),
-    Route("GET", "/1.0/operations/{id}/wait", wait),
+    Route("GET", "/1.0/operations/{id}", read, Access.TRUSTED),
+    Route("DELETE", "/1.0/operations/{id}", cancel, Access.TRUSTED),
+    Route("GET", "/1.0/operations/{id}/wait", wait, Access.TRUSTED),
     Route("GET", "/1.0/operations/{id}/websocket", websocket, Access.PUBLIC),
     Route("GET", "/1.0/events", events),
 ]

@@ -182,10 +182,10 @@ async def set_planner(call: Call) -> web.StreamResponse:
 ROUTES = [
     Route("GET", "/", root, Access.PUBLIC),
     Route("GET", "/1.0", server, Access.PUBLIC),
-    Route("GET", "/1.0/cluster", cluster),
-    Route("GET", "/1.0/cluster/members", members),
-    Route("GET", "/1.0/cluster/members/{name}", member),
-    Route("GET", "/1.0/planner", planner),
+    Route("GET", "/1.0/cluster", cluster, Access.TRUSTED),
+    Route("GET", "/1.0/cluster/members", members, Access.TRUSTED),
+    Route("GET", "/1.0/cluster/members/{name}", member, Access.TRUSTED),
+    Route("GET", "/1.0/planner", planner, Access.TRUSTED),
     Route("PUT", "/1.0/planner", set_planner, Access.SERVER),
     Route("POST", "/1.0/planner", set_planner, Access.SERVER),
 ]

@@ -151,6 +151,7 @@ async def _host_for(call: Call, body: Row) -> str:
     source = body.get("source")
     target = call.target
     if isinstance(source, dict) and source.get("type") == "copy":
+        call.must_allow(str(source.get("project") or call.project))
         name = str(source.get("name") or "").partition("/")[0]
         if not name:
             raise ActionError("No source volume name supplied")
@@ -229,6 +230,7 @@ async def bucket(call: Call) -> web.StreamResponse:
 async def rename(call: Call) -> web.StreamResponse:
     """Also a move to another pool, or a migration's source."""
     body = await call.json()
+    call.must_allow(str(body.get("project") or call.project))
     having = await holders(call, _volume(call), VOLUME)
     target = call.target
     if target and target not in having:

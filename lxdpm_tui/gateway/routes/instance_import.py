@@ -1,0 +1,66 @@
+"""POST /1.0/instances with a backup as its body: streamed to the host that the scheduler chooses."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from lxdpm_tui.actions import resolve
+from lxdpm_tui.actions.create import refusal
+from lxdpm_tui.actions.registry import ActionError
+from lxdpm_tui.fleet.inventory import Key
+from lxdpm_tui.gateway import proxy
+from lxdpm_tui.gateway.backup_index import read_head
+from lxdpm_tui.gateway.call import Call
+from lxdpm_tui.scheduler.model import Request
+
+# Keys that a backup may hold, and the extension without which a host refuses the whole backup for one.
+_NEEDED = {"volatile.uuid.generation": "instance_generation_id"}
+
+
+async def import_backup(call: Call) -> web.StreamResponse:
+    """Name and pool are those of the headers, else those that the backup tells itself."""
+    manager, headers = call.manager, call.request.headers
+    backup = await read_head(call.request.content.iter_any())
+    name = headers.get("X-LXD-name") or headers.get("X-Incus-name") or backup.name
+    if not name:
+        raise ActionError("The name of the instance cannot be read from the backup: say it in X-LXD-name")
+    pool = headers.get("X-LXD-pool") or headers.get("X-Incus-pool") or backup.pool
+    resolve.check_instance_name(name)
+    claim = (call.project, name)
+    await resolve.forget_gone(manager, *claim)
+    if manager.inventory.find_instances(*claim) or claim in manager.claims:
+        raise ActionError(f'Instance "{name}" already exists', 409)
+    request = Request(
+        project=call.project,
+        instance=name,
+        type=backup.type or "container",
+        profiles=(),
+        pools=frozenset({pool} if pool else ()),
+        extensions=frozenset(extension for key, extension in _NEEDED.items() if key in backup.index),
+        targets=call.targets,
+    )
+    manager.claims.add(claim)
+    try:
+        decision, reservation = await manager.scheduler.place(request)
+        if reservation is None:
+            raise ActionError(refusal(decision), 503)
+        host = reservation.host
+        try:
+            answer = await proxy.forward(call, host, body=backup.body)
+        except BaseException:
+            await manager.scheduler.release(reservation)
+            raise
+    except BaseException:
+        manager.claims.discard(claim)
+        raise
+
+    async def release() -> None:
+        await resolve.read_again(manager, Key(host, *claim))
+        await manager.scheduler.release(reservation)
+        manager.claims.discard(claim)
+
+    operation = answer.headers.get("Location", "").rpartition("/")[2] if answer.status == 202 else ""
+    call.gateway.hub.operations.afterwards(operation, release)
+    arguments = {"name": name, "project": call.project, "host": host}
+    await manager.store.append_audit(call.caller, "instance-import", arguments, result="sent")
+    return answer
