@@ -25,6 +25,7 @@ from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routes.instances import stale_header
 from lxdpm_tui.gateway.routing import Access, Route
+from lxdpm_tui.gateway.settle import forward_sync
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.tasks.task import Task
 
@@ -240,7 +241,7 @@ async def change(call: Call, view: View) -> web.StreamResponse:
     """
     kind = view.kind
     if call.target:
-        answer = await proxy.forward(call, call.target)
+        answer = await forward_sync(call, call.target)
         arguments = {"name": call.vars["name"], "hosts": [call.target]}
         await call.manager.store.append_audit(call.caller, f"{kind.noun}-edit", arguments, result="sent")
         return answer

@@ -16,6 +16,7 @@ from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import Gathered, gather
 from lxdpm_tui.gateway.holder import holder
 from lxdpm_tui.gateway.routing import Access, Handler, Route
+from lxdpm_tui.gateway.settle import forward_sync
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError
 
@@ -135,7 +136,7 @@ async def one_part(call: Call, part: str) -> web.StreamResponse:
 
 
 async def _change(call: Call, host: str) -> web.StreamResponse:
-    answer = await proxy.forward(call, host)
+    answer = await forward_sync(call, host)
     arguments = {"project": call.project, "hosts": [host]}
     await call.manager.store.append_audit(call.caller, f"{call.request.method} {call.path}", arguments, result="sent")
     return answer

@@ -18,6 +18,7 @@ from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.holder import holder, holders
 from lxdpm_tui.gateway.routes.instances import stale_header
 from lxdpm_tui.gateway.routing import Route
+from lxdpm_tui.gateway.settle import forward_sync
 from lxdpm_tui.gateway.splice import is_upgrade, tunnel
 from lxdpm_tui.hosts.host import Host
 
@@ -144,7 +145,9 @@ async def create(call: Call) -> web.StreamResponse:
         raise ActionError("No name provided" if not name else "Storage volume names may not contain slashes")
     host = await _host_for(call, body)
     sent = stream if stream is not None else msgspec.json.encode(body)
-    return await _make(call, host, _volume(call, name), f'Volume "{name}" already exists', sent)
+    source = body.get("source")
+    at_once = stream is None and not (isinstance(source, dict) and source.get("type") in ("copy", "migration"))
+    return await _make(call, host, _volume(call, name), f'Volume "{name}" already exists', sent, at_once)
 
 
 async def _host_for(call: Call, body: Row) -> str:
@@ -178,7 +181,7 @@ async def create_bucket(call: Call) -> web.StreamResponse:
         raise ActionError("No name provided")
     host = call.target or storage.roomiest(call.manager, call.vars["pool"])
     path = f"{_pool(call)}/buckets/{quote(name, safe='')}"
-    return await _make(call, host, path, f'Bucket "{name}" already exists', msgspec.json.encode(body))
+    return await _make(call, host, path, f'Bucket "{name}" already exists', msgspec.json.encode(body), True)
 
 
 async def _make(call: Call, host: str, path: str, taken: str, body: bytes | AsyncIterator[bytes]) -> web.StreamResponse:
@@ -195,7 +198,7 @@ async def _make(call: Call, host: str, path: str, taken: str, body: bytes | Asyn
     try:
         if await _exists(call, path, host):
             raise ActionError(taken, 409)
-        answer = await _change(call, host, body=body)
+        answer = await _change(call, host, at_once, body)
     except BaseException:
         claimed.discard(claim)
         raise
@@ -242,8 +245,9 @@ async def rename(call: Call) -> web.StreamResponse:
     if isinstance(name, str) and name and not body.get("migration"):
         path = _volume(call, name, pool)
         if path != _volume(call):
-            return await _make(call, host, path, f'Volume "{name}" already exists', msgspec.json.encode(body))
-    return await _change(call, host, body=msgspec.json.encode(body))
+            sent, at_once = msgspec.json.encode(body), pool == call.vars["pool"] and not body.get("project")
+            return await _make(call, host, path, f'Volume "{name}" already exists', sent, at_once)
+    return await _change(call, host, False, msgspec.json.encode(body))
 
 
 async def _pass(call: Call, host: str) -> web.StreamResponse:
@@ -252,11 +256,17 @@ async def _pass(call: Call, host: str) -> web.StreamResponse:
         return await tunnel(call.request, call.manager.fleet.hosts[host], proxy.host_target(call))
     if call.request.method in ("GET", "HEAD"):
         return await proxy.forward(call, host)
-    return await _change(call, host)
+    rest = call.vars.get("rest", "")
+    part = rest.partition("/")[0]
+    at_once = part in ("", "keys") or (part == "snapshots" and call.request.method in ("PUT", "PATCH"))
+    return await _change(call, host, at_once)
 
 
-async def _change(call: Call, host: str, body: bytes | AsyncIterator[bytes] | None = None) -> web.StreamResponse:
-    answer = await proxy.forward(call, host, body=body)
+async def _change(
+    call: Call, host: str, at_once: bool, body: bytes | AsyncIterator[bytes] | None = None
+) -> web.StreamResponse:
+    """at_once: whether the API answers it without an operation, whatever this host does."""
+    answer = await (forward_sync(call, host, body) if at_once else proxy.forward(call, host, body=body))
     arguments = {"project": call.project, "hosts": [host]}
     await call.manager.store.append_audit(call.caller, f"{call.request.method} {call.path}", arguments, result="sent")
     return answer
