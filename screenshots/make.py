@@ -2,7 +2,8 @@
 
     python screenshots/make.py [NAME ...]
 
-PNG needs rsvg-convert (Debian: librsvg2-bin); without it they are left out, with a notice.
+PNG needs rsvg-convert (Debian: librsvg2-bin) and looks right with Fira Code (fonts-firacode); without rsvg-convert the
+PNGs are left out, with a notice.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 os.environ.pop("NO_COLOR", None)
 os.environ["COLORTERM"] = "truecolor"
@@ -25,110 +27,220 @@ from textual.pilot import Pilot
 
 from lxdpm_tui.config import Paths
 from lxdpm_tui.console.app import Console
+from lxdpm_tui.console.terminal_io import screen_text
 from lxdpm_tui.demo.fleet import DemoFleet
 from lxdpm_tui.manager import Manager
 
 FOLDER = Path(__file__).parent
 SEED = 7
-Steps = Callable[[Pilot[Any], DemoFleet], Awaitable[None]]
+HOSTS = 8
+CELL = 12.2  # width of a cell in the SVG
+SMALL, MIDDLE, LARGE = (80, 24), (120, 36), (200, 60)
 
 
-async def keys(pilot: Pilot[Any], *pressed: str) -> None:
-    await pilot.press(*pressed)
-    await pilot.pause()
+class Stage(NamedTuple):
+    """What a scene plays on."""
+
+    pilot: Pilot[Any]
+    demo: DemoFleet
+    manager: Manager
+
+    async def keys(self, *pressed: str) -> None:
+        await self.pilot.press(*pressed)
+        await self.pilot.pause()
+
+    async def type(self, words: str) -> None:
+        names = {" ": "space", "/": "slash", "-": "minus", ":": "colon", ".": "full_stop", ">": "greater_than_sign"}
+        await self.keys(*(names.get(letter, letter) for letter in words))
+
+    async def until(self, met: Callable[[], object]) -> None:
+        """Let the console run until the condition holds, 30 s at most."""
+        async with asyncio.timeout(30):
+            while not met():
+                await self.pilot.pause(0.1)
+
+    def text(self) -> str:
+        return "\n".join(screen_text(self.pilot.app))
 
 
-async def hosts(pilot: Pilot[Any], demo: DemoFleet) -> None:
-    await keys(pilot, "1")
+async def hosts(stage: Stage) -> None:
+    await stage.keys("1")
 
 
-async def instances(pilot: Pilot[Any], demo: DemoFleet) -> None:
-    await keys(pilot, "2")
+async def instances(stage: Stage) -> None:
+    await stage.keys("2")
 
 
-async def filtered(pilot: Pilot[Any], demo: DemoFleet) -> None:
-    await keys(pilot, "2", "slash", *"web status:running", "enter")
+async def filtered(stage: Stage) -> None:
+    await stage.keys("2", "slash")
+    await stage.type("web status:running mem>200M")
+    await stage.keys("enter", "s", "s", "s", "s")
 
 
-async def details(pilot: Pilot[Any], demo: DemoFleet) -> None:
-    await keys(pilot, "2")
-    await keys(pilot, "down", "down", "enter")
+async def details(stage: Stage) -> None:
+    await stage.keys("2", "enter")
 
 
-async def images(pilot: Pilot[Any], demo: DemoFleet) -> None:
-    await keys(pilot, "3")
+async def images(stage: Stage) -> None:
+    await stage.keys("3")
 
 
-async def launch(pilot: Pilot[Any], demo: DemoFleet) -> None:
-    await keys(pilot, "2", "n")
+async def profiles(stage: Stage) -> None:
+    await stage.keys("4")
 
 
-async def help_(pilot: Pilot[Any], demo: DemoFleet) -> None:
-    await keys(pilot, "2", "question_mark")
+async def launch(stage: Stage) -> None:
+    await stage.keys("2", "n")
+    await stage.type("debian/12")
+    await stage.keys("tab")
+    await stage.type("shop")
+    await stage.keys("tab", "backspace", "4", "tab", "tab", "right")
+    await stage.until(lambda: "would land" in stage.text())
 
 
-async def outage(pilot: Pilot[Any], demo: DemoFleet) -> None:
-    """One host down: its rows stay, marked."""
-    name = list(demo.daemons)[1]
-    await demo.daemons[name].stop()
-    await until(pilot, lambda: not pilot.app.session.inventory.hosts[name].usable)  # type: ignore[attr-defined]
-    await keys(pilot, "1")
+async def snapshot(stage: Stage) -> None:
+    await stage.keys("2", "p")
+    await stage.type("before-upgrade")
 
 
-SHOTS: dict[str, tuple[Steps, tuple[tuple[int, int], ...]]] = {
-    "instances": (instances, ((80, 24), (120, 36), (200, 60))),
-    "hosts": (hosts, ((80, 24), (120, 36))),
-    "details": (details, ((120, 36),)),
-    "filter": (filtered, ((120, 36),)),
-    "images": (images, ((120, 36),)),
-    "launch": (launch, ((80, 24), (120, 36))),
-    "help": (help_, ((120, 36),)),
-    "outage": (outage, ((120, 36),)),
+async def confirm(stage: Stage) -> None:
+    await stage.keys("2", "space", "space", "down", "space", "x")
+    await stage.until(lambda: "Stop 3 instances" in stage.text())
+
+
+async def delete(stage: Stage) -> None:
+    await stage.keys("2", "D")
+    await stage.until(lambda: "to go on" in stage.text())
+
+
+async def tasks(stage: Stage) -> None:
+    """Some that end well, one that fails, one under way; the first is opened."""
+    for name, image in (("shop-a", "debian/12"), ("shop-b", "debian/12")):
+        task = await stage.manager.run("launch", image=image, name=name, strategy="scatter")
+        await task.wait(20)
+    row = next(row for row in stage.manager.inventory.all_instances() if row.status == "Running")
+    daemon = stage.demo.daemons[row.host]
+    daemon.fail_next("PUT", ".*/state", 500, "Failed to run: zfs snapshot: dataset is busy")
+    task = await stage.manager.run("freeze", instances=[f"{row.host}:{row.name}"], project=row.project)
+    await task.wait(20)
+    await stage.keys("5", "end", "enter")
+
+
+async def why(stage: Stage) -> None:
+    task = await stage.manager.run("launch", image="debian/12", name="aa-why", strategy="scatter")
+    await task.wait(20)
+    await stage.keys("2")
+    await stage.until(lambda: "aa-why" in stage.text())
+    await stage.keys("home", "w")
+    await stage.until(lambda: "score" in stage.text())
+
+
+async def command(stage: Stage) -> None:
+    await stage.keys("2", "colon")
+    await stage.type("sn")
+
+
+async def help_(stage: Stage) -> None:
+    await stage.keys("2", "question_mark")
+
+
+async def light(stage: Stage) -> None:
+    stage.pilot.app.theme = "lxdpm-light"
+    await stage.keys("2", "enter")
+
+
+async def outage(stage: Stage) -> None:
+    """One host down: its rows stay, with their age."""
+    name = list(stage.demo.daemons)[1]
+    await stage.demo.daemons[name].stop()
+    await stage.until(lambda: not stage.manager.inventory.hosts[name].usable)
+    await stage.keys("2")
+    await stage.until(lambda: "SEEN" in stage.text())
+
+
+async def outage_hosts(stage: Stage) -> None:
+    await stage.keys("1", "down")
+
+
+Scene = Callable[[Stage], Awaitable[None]]
+SHOTS: dict[str, tuple[Scene, tuple[tuple[int, int], ...]]] = {
+    "instances": (instances, (SMALL, MIDDLE, LARGE)),
+    "hosts": (hosts, (SMALL, MIDDLE)),
+    "details": (details, (SMALL, MIDDLE, LARGE)),
+    "filter": (filtered, (MIDDLE,)),
+    "images": (images, (MIDDLE,)),
+    "profiles": (profiles, (MIDDLE,)),
+    "launch": (launch, (SMALL, MIDDLE)),
+    "snapshot": (snapshot, (SMALL,)),
+    "stop": (confirm, (SMALL,)),
+    "delete": (delete, (SMALL,)),
+    "command": (command, (SMALL,)),
+    "help": (help_, (MIDDLE,)),
+    "light": (light, (MIDDLE,)),
+    "why": (why, (MIDDLE,)),
+    "tasks": (tasks, (MIDDLE,)),
+    "outage": (outage, (SMALL, MIDDLE)),
+    "outage-hosts": (outage_hosts, (MIDDLE,)),
 }
 
 
-async def until(pilot: Pilot[Any], met: Callable[[], bool]) -> None:
-    """Let the app run until the condition holds, 20 s at most."""
-    async with asyncio.timeout(20):
-        while not met():
-            await pilot.pause(0.1)
+def for_rsvg(svg: str) -> str:
+    """The picture with blanks at the edges of its texts taken out: rsvg drops them, and moves the text."""
+
+    def trimmed(match: re.Match[str]) -> str:
+        attributes, body = match.groups()
+        words = body.replace("&#160;", "\xa0")
+        lead, inner = len(words) - len(words.lstrip("\xa0")), words.strip("\xa0")
+        if not inner:
+            return ""
+        lost = len(words) - len(inner)
+        x = float(re.search(r'\bx="([\d.]+)"', attributes)[1]) + lead * CELL  # type: ignore[index]
+        length = float(re.search(r'textLength="([\d.]+)"', attributes)[1]) - lost * CELL  # type: ignore[index]
+        attributes = re.sub(r'\bx="[\d.]+"', f'x="{x:.1f}"', attributes)
+        attributes = re.sub(r'textLength="[\d.]+"', f'textLength="{length:.1f}"', attributes)
+        return f"<text{attributes}>{inner.replace(chr(160), '&#160;')}</text>"
+
+    return re.sub(r"<text([^>]*textLength[^>]*)>([^<]*)</text>", trimmed, svg)
 
 
-async def shot(name: str, steps: Steps, size: tuple[int, int]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        async with DemoFleet(count=8, seed=SEED) as demo:
+async def shot(name: str, scene: Scene, size: tuple[int, int], demo: DemoFleet, manager: Manager) -> None:
+    @contextlib.asynccontextmanager
+    async def open_manager() -> AsyncIterator[Manager]:
+        yield manager
 
-            @contextlib.asynccontextmanager
-            async def open_manager() -> AsyncIterator[Manager]:
-                paths = Paths(Path(folder, "hosts.toml"), Path(folder, "state"))
-                async with Manager.open(paths, demo.hosts) as manager:
-                    yield manager
-
-            app = Console(open_manager=open_manager, label="DEMO")
-            async with app.run_test(size=size) as pilot:
-                inventory = lambda: app.session.inventory.hosts  # noqa: E731
-                await until(pilot, lambda: len(inventory()) == 8 and all(h.scanned for h in inventory().values()))
-                await steps(pilot, demo)
-                await pilot.pause(12 if name in ("instances", "details") else 1)  # live figures take two rounds
-                base = FOLDER / f"{name}-{size[0]}x{size[1]}"
-                picture = app.export_screenshot(title="lxdpm-tui")
-                # rsvg-convert drops leading spaces, no-break ones too, unless told to keep them
-                base.with_suffix(".svg").write_text(picture.replace("<text ", '<text xml:space="preserve" '))
-                lines = [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
-                base.with_suffix(".txt").write_text("\n".join(lines) + "\n")
+    app = Console(open_manager=open_manager, label="DEMO")
+    async with app.run_test(size=size) as pilot:
+        stage = Stage(pilot, demo, manager)
+        await stage.until(lambda: "connecting" not in stage.text())
+        await scene(stage)
+        await pilot.pause(0.6)
+        base = FOLDER / f"{name}-{size[0]}x{size[1]}"
+        base.with_suffix(".svg").write_text(for_rsvg(app.export_screenshot(title="lxdpm-tui")), encoding="utf-8")
+        base.with_suffix(".txt").write_text(stage.text() + "\n", encoding="utf-8")
     if shutil.which("rsvg-convert"):
-        convert = ["rsvg-convert", "-o", base.with_suffix(".png"), base.with_suffix(".svg")]
-        await asyncio.to_thread(subprocess.run, convert, check=True)
+        command = ["rsvg-convert", "-o", base.with_suffix(".png"), base.with_suffix(".svg")]
+        await asyncio.to_thread(subprocess.run, command, check=True)
+    print(base.name)
 
 
 async def main(wanted: list[str]) -> None:
-    for name, (steps, sizes) in SHOTS.items():
-        for size in sizes:
-            if not wanted or name in wanted:
-                await shot(name, steps, size)
-                print(f"{name}-{size[0]}x{size[1]}")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = Paths(Path(folder, "hosts.toml"), Path(folder, "state"))
+        demo = DemoFleet(count=HOSTS, seed=SEED, activity=False)
+        async with demo, Manager.open(paths, demo.hosts) as manager:
+            manager.fleet.want_figures(True)
+            running = [row for row in manager.inventory.all_instances() if row.status == "Running"]
+            async with asyncio.timeout(60):
+                while not running or sum(row.cpu >= 0 for row in running) < 0.6 * len(running):
+                    await asyncio.sleep(0.5)
+                    running = [row for row in manager.inventory.all_instances() if row.status == "Running"]
+            for name, (scene, sizes) in SHOTS.items():
+                for size in sizes:
+                    if not wanted or name in wanted:
+                        await shot(name, scene, size, demo, manager)
     if not shutil.which("rsvg-convert"):
         print("no PNG: rsvg-convert is not installed (Debian: librsvg2-bin)", file=sys.stderr)
 
 
-asyncio.run(main(sys.argv[1:]))
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1:]))

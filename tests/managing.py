@@ -9,6 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.config import HostConfig, Paths
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status, Task
@@ -40,6 +43,19 @@ async def done(manager: Manager, action: str, status: Status = Status.SUCCESS, *
     task = await manager.run(action, **arguments)
     assert await task.wait(60) is status, (task.status, task.error, task.hosts, task.metadata)
     return task
+
+
+async def refused(manager: Manager, action: str, code: int, text: str, **arguments: Any) -> None:
+    """An action that is not even begun."""
+    with pytest.raises(ActionError) as caught:
+        await manager.run(action, **arguments)
+    assert (caught.value.code, text in caught.value.text) == (code, True), caught.value.text
+
+
+def status(manager: Manager, name: str) -> str:
+    """Of the one instance of that name, by the inventory."""
+    [row] = manager.inventory.find_instances("default", name)
+    return row.status
 
 
 async def api(lab: Lab, host: str, method: str, path: str, body: object = None) -> Any:

@@ -39,6 +39,7 @@ async def managed(lab: Lab, folder: Path, hosts: Iterable[str] | None = None) ->
     try:
         async with Manager.open(paths_of(lab, folder), lab.hosts_config()) as manager:
             await asyncio.gather(*(manager.fleet.until_usable(name, 20) for name in hosts or lab.hosts))
+            assert await manager.fleet.until_known(20) == []
             yield manager
     finally:
         for image in (lab.base / "image").glob("new-*"):

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.manager import Manager
-from tests.lab.lab import Lab
-from tests.managing import done, managing, where
-
-
-@pytest.fixture
-async def manager(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Manager]:
-    async with managing(clean_lab, tmp_path) as manager:
-        yield manager
+from tests.managing import done, where
 
 
 async def test_maintenance_leaves_a_host_out_and_lets_it_in_again(manager: Manager) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from lxdpm_tui.gateway.server import Gateway
+from lxdpm_tui.gateway.settle import settled
 from tests.gateway import direct
 from tests.gateway.client import Client
 from tests.gateway.direct import ALL
@@ -300,3 +302,21 @@ async def test_incus_storage(incus: Stock, clean_lab: Lab) -> None:
     await incus("storage", "volume", "delete", "inp", "vol")
     await incus("storage", "delete", "inp")
     assert await pools(clean_lab, "inp") == []
+
+
+async def test_an_operation_where_the_api_has_none_is_waited_for(gateway: Gateway, client: Client) -> None:
+    """Newer daemons make operations of what is answered at once: here one that every daemon has."""
+    await client.done("POST", f"{CUSTOM}?target=h1", {"name": "data"})
+    host = gateway.manager.fleet.hosts["h1"]
+
+    async def started(name: str) -> web.Response:
+        reply = await host.request("POST", f"{CUSTOM}/data/snapshots", json={"name": name})
+        assert reply.status == 202
+        return web.Response(status=202, body=reply.body, content_type="application/json")
+
+    answer = await settled(gateway.manager, "h1", await started("s0"))
+    assert (answer.status, answer.headers["X-LXDPM-Host"]) == (200, "h1")
+    answer = await settled(gateway.manager, "h1", await started("s1"), f"{CUSTOM}/data/snapshots/s1")
+    assert (answer.status, answer.headers["Location"]) == (201, f"{CUSTOM}/data/snapshots/s1")
+    plain = web.Response(status=200)
+    assert await settled(gateway.manager, "h1", plain) is plain

@@ -184,8 +184,10 @@ async def create_bucket(call: Call) -> web.StreamResponse:
     return await _make(call, host, path, f'Bucket "{name}" already exists', msgspec.json.encode(body), True)
 
 
-async def _make(call: Call, host: str, path: str, taken: str, body: bytes | AsyncIterator[bytes]) -> web.StreamResponse:
-    """The name is claimed until the host has made it, so that two calls never make twins."""
+async def _make(
+    call: Call, host: str, path: str, taken: str, body: bytes | AsyncIterator[bytes], at_once: bool
+) -> web.StreamResponse:
+    """The name is claimed until the host has made it, so that two calls never make twins. at_once: see `_change`."""
     claim = (call.project, path)
     claimed = call.gateway.claimed
     if claim in claimed:

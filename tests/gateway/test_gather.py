@@ -1,0 +1,150 @@
+"""Lists of several hosts, some of which say nothing, on real Hosts over unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from lxdpm_tui.fleet.fleet import Fleet
+from lxdpm_tui.gateway.gather import GRACE, gather
+from lxdpm_tui.hosts.host import Host
+from tests.fleet.fleets import Script, error, host_of, script, until, watched
+
+NAMES = ("s1", "s2", "s3")
+LISTED = "/1.0/instances"
+
+
+@pytest.fixture
+async def scripts() -> AsyncIterator[dict[str, Script]]:
+    async with AsyncExitStack() as stack:
+        yield {name: await stack.enter_async_context(script()) for name in NAMES}
+
+
+@pytest.fixture
+async def fleet(scripts: dict[str, Script]) -> AsyncIterator[Fleet]:
+    async with watched([host_of(daemon, name) for name, daemon in scripts.items()]) as fleet:
+        for name, daemon in scripts.items():
+            daemon.answers["/1.0/list"] = [name]
+            daemon.answers["/"] = ["/1.0"]
+        yield fleet
+
+
+async def ask(host: Host) -> Any:
+    return (await host.request("GET", "/1.0/list")).metadata
+
+
+def silence(*daemons: Script, path: str = "/1.0/list") -> Callable[[], None]:
+    """These never answer that path, until what is returned is called."""
+    end = asyncio.Event()
+
+    async def silent(_: web.Request) -> Any:
+        await end.wait()
+        return []
+
+    for daemon in daemons:
+        daemon.answers[path] = silent
+    return end.set
+
+
+def after(seconds: float, answer: Any) -> Callable[[web.Request], Awaitable[Any]]:
+    async def late(_: web.Request) -> Any:
+        await asyncio.sleep(seconds)
+        return answer
+
+    return late
+
+
+async def test_all_answer(fleet: Fleet) -> None:
+    found = await gather(fleet, ask)
+    assert found.live == {name: [name] for name in NAMES}
+    assert (found.cached, found.errors) == ({}, {})
+
+
+async def test_quick_answers_cost_no_second_question(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    for daemon in scripts.values():
+        daemon.asked.clear()
+    await gather(fleet, ask)
+    assert [daemon.asked for daemon in scripts.values()] == [["GET /1.0/list"]] * 3
+
+
+async def test_some_hosts_only(fleet: Fleet) -> None:
+    found = await gather(fleet, ask, ["s2"])
+    assert found.live == {"s2": ["s2"]}
+    assert found.cached == {}
+
+
+async def test_a_silent_host_costs_its_own_rows_only(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    silence(scripts["s2"])
+    end = silence(scripts["s2"], path="/")
+    started = time.monotonic()
+    found = await gather(fleet, ask)
+    took = time.monotonic() - started
+    end()
+    assert found.live == {"s1": ["s1"], "s3": ["s3"]}
+    assert found.cached == {"s2": False}  # not known to be down
+    assert GRACE <= took < 1.0
+
+
+async def test_several_silent_hosts_cost_no_more(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    silence(scripts["s1"], scripts["s2"])
+    silence(scripts["s1"], scripts["s2"], path="/")
+    started = time.monotonic()
+    found = await gather(fleet, ask)
+    assert time.monotonic() - started < 1.0
+    assert (found.live, found.cached) == ({"s3": ["s3"]}, {"s1": False, "s2": False})
+
+
+async def test_a_slow_answer_of_a_host_that_lives_is_waited_for(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    """It answers the cheap question, so it is only busy."""
+    scripts["s2"].answers["/1.0/list"] = after(0.5, ["late"])
+    found = await gather(fleet, ask)
+    assert found.live == {"s1": ["s1"], "s2": ["late"], "s3": ["s3"]}
+
+
+async def test_a_silent_host_of_which_an_event_was_not_read_yet_is_waited_for(
+    fleet: Fleet, scripts: dict[str, Script]
+) -> None:
+    """Its rows may be wrong by now: better late than wrong."""
+    silent = scripts["s2"]
+    end = silence(silent, path="/1.0/instances")
+    silence(silent, path="/")
+    silent.answers["/1.0/list"] = after(0.5, ["late"])
+    fleet.watch("s2").touch("instances")
+    found = await gather(fleet, ask)
+    end()
+    assert found.live["s2"] == ["late"]
+
+
+async def test_hosts_that_are_down_are_not_asked(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    scripts["s3"].answers["/1.0"] = error(403, "no")
+    fleet.watch("s3").retry_now()
+    await until(fleet, lambda: not fleet.inventory.hosts["s3"].usable)
+    scripts["s3"].asked.clear()
+    found = await gather(fleet, ask)
+    assert (found.live.keys(), found.cached) == ({"s1", "s2"}, {"s3": True})
+    assert "GET /1.0/list" not in scripts["s3"].asked
+
+
+async def test_an_error_is_an_answer(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    scripts["s1"].answers["/1.0/list"] = after(0, error(404, "Project not found"))
+    found = await gather(fleet, ask)
+    assert found.live.keys() == {"s2", "s3"}
+    assert (found.errors["s1"].code, found.errors["s1"].text) == (404, "Project not found")
+    assert found.cached == {}
+
+
+async def test_a_host_that_breaks_off(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    async def broken(request: web.Request) -> Any:
+        assert request.transport is not None
+        request.transport.abort()
+        return []
+
+    scripts["s2"].answers["/1.0/list"] = broken
+    found = await gather(fleet, ask)
+    assert (found.live.keys(), found.cached) == ({"s1", "s3"}, {"s2": True})
