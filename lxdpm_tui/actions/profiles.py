@@ -362,6 +362,6 @@ async def _assign(manager: Manager, *, instance: str, profiles: Sequence[str], p
         path = f"/1.0/instances/{quote(row.name, safe='')}"
         body = {"profiles": list(profiles)}
         await manager.fleet.operate(host, "PATCH", path, params={"project": project}, json=body)
-        manager.fleet.watch(host).touch("instances", row.key)
+        await resolve.read_again(manager, row.key)
 
     return await on_hosts(manager, "profile-assign", "Updating instance", [row.host], project, work)

@@ -29,15 +29,15 @@ VERBS = {
 
 def instances_of(task: Task) -> list[tuple[str, str]]:
     """(project, name) of every instance that the task's resources name."""
-    found = []
+    found: dict[tuple[str, str], None] = {}  # LXD tells containers twice, as instances too
     for kind in ("instances", "containers"):
         for url in task.resources.get(kind) or []:
             parts = urlsplit(url)
             name = unquote(parts.path.rstrip("/").rpartition("/")[2])
             project = parse_qs(parts.query).get("project", [task.project])[0]
             if name:
-                found.append((project, name))
-    return found
+                found[project, name] = None
+    return list(found)
 
 
 def verb(task: Task) -> str:

@@ -172,7 +172,7 @@ class Acts:
         place = self.screen.place
         if place == "instances":
             running = [row for row in rows if row.status not in ("Stopped", "Error")]
-            options = [("force", "only stopped ones", f"force: also the {len(running)} not stopped")] if running else []
+            options = [force_delete(len(rows), len(running))] if running else []
             answer = await self._dangerous("Delete", rows, subject(rows), "with all snapshots", options)
             if answer is not None:
                 await self._on_instances("delete", rows, **{name: True for name, ticked in answer.items() if ticked})
@@ -290,6 +290,13 @@ class Acts:
             rows = self.session.inventory.find_instances(project, name)
             found += [row for row in rows if not colon or row.host == host]
         return found
+
+
+def force_delete(rows: int, running: int) -> tuple[str, str, str]:
+    """The choice of what becomes of those that are not stopped."""
+    if rows == 1:
+        return ("force", "not while it runs", "force: end it first")
+    return ("force", "only if all are stopped", f"force: also the {running} not stopped")
 
 
 def value_words(value: Any) -> str:

@@ -60,7 +60,7 @@ KEYS: tuple[Key, ...] = (
     Key("rename", "N", "rename", "rename (a stopped instance)", _INSTANCES, "row"),
     Key("delete", "D", "delete", "delete", ("instances", "images", "profiles"), "rows", 15),
     Key("why", "w", "why here?", "why it was placed on its host", ("instances", "tasks"), "row", 32),
-    Key("retry", "r", "retry", "connect to the host again now", (), "row", 12),
+    Key("retry", "r", "retry", "connect to the host again now", ("hosts", "instances"), "row", 12),
     Key("maintenance", "m", "maintenance", "maintenance on or off", ("hosts",), "rows", 13),
     Key("drill", "i", "instances", "show the instances of this host", ("hosts",), "row", 14),
     Key("import", "i", "import", "import an image to hosts", ("images",), show=14),

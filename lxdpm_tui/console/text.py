@@ -68,6 +68,17 @@ def long_size(amount: float) -> str:
     return f"{short[:-1]} {unit}iB" if unit in "KMGTP" and unit else f"{short[:-1]} B"
 
 
+def score(value: object) -> str:
+    """A placement score in at most 7 cells: 42.1, 60.3G (thousands, not 1024s)."""
+    if not isinstance(value, int | float):
+        return ""
+    for unit in ("", "k", "M", "G", "T"):
+        if abs(value) < 999.5 or unit == "T":
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    return ""
+
+
 def span(seconds: float) -> str:
     """A length of time in at most 7 cells: 43 s, 12 min, 5 h, 3 d, 2 y."""
     seconds = max(0.0, seconds)

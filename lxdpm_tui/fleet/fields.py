@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from lxdpm_tui.fleet.inventory import HostRecord, Image, Instance, Kind
+from lxdpm_tui.fleet.groups import Copies
+from lxdpm_tui.fleet.inventory import HostRecord, Image, Instance, Kind, Profile
 from lxdpm_tui.fleet.query import Field, Schema
 
 
@@ -57,7 +58,12 @@ def _instance_text(row: Instance) -> str:
 
 
 def _image_text(row: Image) -> str:
-    return " ".join((*row.aliases, row.fingerprint, row.host, row.description, row.architecture))
+    return " ".join((*row.aliases, row.fingerprint, row.description, row.architecture, *_holders(row)))
+
+
+def _holders(row: Image | Profile | Copies) -> tuple[str, ...]:
+    """The hosts of a row, be it one host's copy or all copies as one."""
+    return row.hosts if isinstance(row, Copies) else (row.host,)
 
 
 def _host_text(row: HostRecord) -> str:
@@ -104,7 +110,7 @@ IMAGES = Schema(
     fields={
         "alias": Field("text", lambda row: row.aliases),
         "fingerprint": Field("text", lambda row: row.fingerprint),
-        "host": Field("text", lambda row: row.host),
+        "host": Field("text", _holders),
         "project": Field("text", lambda row: row.project),
         "type": Field("text", lambda row: row.type),
         "arch": Field("text", lambda row: row.architecture),
@@ -120,14 +126,14 @@ IMAGES = Schema(
 PROFILES = Schema(
     fields={
         "name": Field("text", lambda row: row.name),
-        "host": Field("text", lambda row: row.host),
+        "host": Field("text", _holders),
         "project": Field("text", lambda row: row.project),
         "description": Field("text", lambda row: row.description),
         "used": Field("number", lambda row: row.used_by),
         "seen": Field("age", lambda row: row.seen),
     },
     name=lambda row: str(row.name),
-    text=lambda row: f"{row.name} {row.host} {row.description}",
+    text=lambda row: " ".join((row.name, row.description, *_holders(row))),
     config=lambda row: row.config,
 )
 

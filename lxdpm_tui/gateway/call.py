@@ -35,6 +35,8 @@ class Client:
     projects: frozenset[str] | None = None
 
 
+BINARY = frozenset({"application/octet-stream", "multipart/form-data"})
+
 UNIX = Client("unix", "unix", trusted=True)
 
 
@@ -107,9 +109,12 @@ class Call:
             raise ActionError(f'Cluster group "{name[1:]}" doesn\'t exist')
         return frozenset(found)
 
-    async def json(self) -> dict[str, Any]:
-        """The body as an object. Raises ActionError 400 in LXD's manner, 413 when it is too large."""
-        body = bytearray()
+    async def json(self, begun: bytes = b"") -> dict[str, Any]:
+        """The body as an object. begun: what was read of it already.
+
+        Raises ActionError 400 in LXD's manner, 413 when it is too large.
+        """
+        body = bytearray(begun)
         async for chunk in self.request.content.iter_any():
             body += chunk
             if len(body) > BODY_LIMIT:
@@ -125,6 +130,10 @@ class Call:
         return found
 
     @property
+    def content_type(self) -> str:
+        """As sent, without parameters; "" when the client says none, as Ansible does with JSON."""
+        return self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+    @property
     def sends_json(self) -> bool:
-        kind = self.request.content_type
-        return kind not in ("application/octet-stream", "multipart/form-data")
+        return self.content_type not in BINARY

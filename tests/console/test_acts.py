@@ -117,7 +117,7 @@ async def test_delete_of_several_wants_their_number(pilot: Pilot[int], world: Wo
 
 
 async def test_images_and_profiles_go_from_all_hosts(pilot: Pilot[int], world: World) -> None:
-    await pilot.press("3", "space", "space", "D")
+    await pilot.press("3", "D")
     assert "Delete image debian/12 on all hosts?" in await asked(pilot)
     await pilot.press("y")
     await until(pilot, lambda: world.calls)

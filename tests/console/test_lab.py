@@ -129,7 +129,7 @@ async def test_profiles_on_all_hosts(clean_lab: Lab, tmp_path: Path) -> None:
         screen.field("name").value = "zz"
         screen.field("config").value = "limits.cpu=1\nuser.note=a"
         await submit(pilot)
-        await until(pilot, lambda: shown(pilot).count("  zz ") == 4, PATIENCE)
+        await line(pilot, "zz", "everywhere")
         assert all(there(clean_lab, host, "/1.0/profiles/zz") for host in TRANSPORTS)
 
         screen = await form(pilot, "end", "e")

@@ -126,3 +126,21 @@ async def test_no_color_is_honoured(world: World, monkeypatch: pytest.MonkeyPatc
                 for color in (segment.style.color, segment.style.bgcolor) if segment.style else ():
                     if color is not None and color.triplet is not None:
                         assert len(set(color.triplet)) == 1
+
+
+async def test_images_and_profiles_have_one_row_for_all_hosts(pilot: Pilot[int], world: World) -> None:
+    await pilot.press("3")
+    await until(pilot, lambda: "debian/12" in shown(pilot))
+    assert shown(pilot).count("debian/12") == 1
+    assert "everywhere" in shown(pilot)
+    world.inventory.drop("images", next(iter(world.inventory.images["h1"])))
+    await until(pilot, lambda: "3 of 4" in shown(pilot))
+    await pilot.press("enter")
+    await until(pilot, lambda: "does not have it" in shown(pilot))
+    for host in ("h2", "h3", "h4"):
+        world.inventory.replace("images", host, [])
+    await until(pilot, lambda: "debian/12" not in shown(pilot))
+    await pilot.press("escape", "4")
+    await until(pilot, lambda: "differs" in shown(pilot))
+    row = next(line for line in shown(pilot).splitlines() if line.startswith("  small"))
+    assert row.split()[:3] == ["small", "everywhere", "differs"]

@@ -11,6 +11,7 @@ from lxdpm_tui.console.keymap import Place
 from lxdpm_tui.console.resources import hosts, images, instances, profiles, tasks
 from lxdpm_tui.console.resources.base import Line
 from lxdpm_tui.fleet.fields import HOSTS, IMAGES, INSTANCES, PROFILES
+from lxdpm_tui.fleet.groups import GroupSource
 from lxdpm_tui.fleet.query import Schema
 from lxdpm_tui.fleet.view import InventorySource, MappingSource, Source, by_name
 
@@ -37,6 +38,9 @@ def resources(session: Session) -> dict[Place, Resource]:
     def rows(kind: Any) -> Callable[[], Source[Any]]:
         return lambda: InventorySource(session.inventory, kind)
 
+    def groups(kind: Any) -> Callable[[], Source[Any]]:
+        return lambda: GroupSource(session.inventory, kind)
+
     return {
         "hosts": Resource(hosts.COLUMNS, hosts.detail, HOSTS, rows("hosts"), by_name, "name", "No hosts."),
         "instances": Resource(
@@ -49,10 +53,16 @@ def resources(session: Session) -> dict[Place, Resource]:
             "No instances. n makes one.",
         ),
         "images": Resource(
-            images.COLUMNS, images.detail, IMAGES, rows("images"), by_name, "alias", "No images. i imports one."
+            images.COLUMNS, images.detail, IMAGES, groups("images"), by_name, "alias", "No images. i imports one."
         ),
         "profiles": Resource(
-            profiles.COLUMNS, profiles.detail, PROFILES, rows("profiles"), by_name, "name", "No profiles. a makes one."
+            profiles.COLUMNS,
+            profiles.detail,
+            PROFILES,
+            groups("profiles"),
+            by_name,
+            "name",
+            "No profiles. a makes one.",
         ),
         "tasks": Resource(
             tasks.COLUMNS,

@@ -60,6 +60,14 @@ def freshness(host: str, seen: float, look: Look) -> str:
     return f"{text.span(look.now - seen)} old" if seen else "never seen"
 
 
+def on_hosts(names: Sequence[str], look: Look) -> str:
+    """`everywhere`, `3 of 8`, or the name of the only one."""
+    total = len(look.inventory.hosts)
+    if len(names) == total:
+        return "everywhere"
+    return names[0] if len(names) == 1 else f"{len(names)} of {total}"
+
+
 def seen_column(seen: str = "seen") -> Column:
     """The column of ages; it is there only while some host cannot be asked."""
 

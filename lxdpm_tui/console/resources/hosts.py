@@ -111,7 +111,7 @@ COLUMNS = (
         sort=lambda h: h.round_trip or None,
         downwards=True,
     ),
-    Column("note", "NOTE", note, 20, grow=4, most=90, style=lambda h, _: "dim" if h.usable else "warn"),
+    Column("note", "NOTE", note, 26, grow=5, most=90, style=lambda h, _: "dim" if h.usable else "warn"),
     Column("address", "ADDRESS", lambda h, _: h.address, 24, grow=1, most=44, drop=9, style=lambda h, _: "dim"),
 )
 

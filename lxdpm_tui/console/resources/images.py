@@ -1,51 +1,36 @@
-"""The table and the detail of images: a row for each image on each host."""
+"""The table and the detail of images: a row for each image, whoever holds it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from lxdpm_tui.console import text
 from lxdpm_tui.console.columns import Column, Look
-from lxdpm_tui.console.resources.base import Line, heading, seen_column, stale_note, when
+from lxdpm_tui.console.resources.base import Line, freshness, heading, on_hosts, seen_column, stale_note, when
 from lxdpm_tui.fleet.fields import epoch
-from lxdpm_tui.fleet.inventory import Image
+from lxdpm_tui.fleet.groups import Copies
 from lxdpm_tui.fleet.view import natural
 
 
-def title(row: Image) -> str:
+def title(row: Copies) -> str:
     """What people call it: an alias, else its description."""
-    return ", ".join(row.aliases) or row.description or "(no alias)"
+    return ", ".join(row.aliases) or str(row.description) or "(no alias)"
 
 
-def holders(row: Image, look: Look) -> tuple[str, ...]:
-    """The hosts that hold the same image."""
-
-    def work() -> Mapping[str, list[str]]:
-        found: dict[str, list[str]] = {}
-        for image in look.inventory.all_images():
-            found.setdefault(image.fingerprint, []).append(image.host)
-        return found
-
-    return tuple(dict.fromkeys(look.once("holders", work).get(row.fingerprint, ())))
+def held(row: Copies, look: Look) -> str:
+    """`all 8`, `3 of 8`, or the name of the only one."""
+    return on_hosts(row.hosts, look)
 
 
-def _age(row: Image, look: Look) -> str:
+def _age(row: Copies, look: Look) -> str:
     moment = epoch(row.uploaded_at)
     return text.span(look.now - moment) if moment else ""
 
 
 COLUMNS = (
     Column("alias", "IMAGE", lambda r, _: title(r), 18, grow=3, most=44, sort=lambda r: natural(title(r))),
-    Column("host", "HOST", lambda r, _: r.host, 10, grow=2, most=22, sort=lambda r: natural(r.host)),
     seen_column(),
-    Column(
-        "held",
-        "HELD BY",
-        lambda r, look: f"{len(holders(r, look))} of {len(look.inventory.hosts)}",
-        8,
-        right=True,
-        drop=3,
-    ),
+    Column("held", "HELD BY", held, 9, grow=1, most=16, sort=lambda r: len(r.hosts), downwards=True),
     Column(
         "size",
         "SIZE",
@@ -90,29 +75,25 @@ COLUMNS = (
 )
 
 
-def detail(row: Image, look: Look) -> Iterable[Line]:
-    """Everything known of one image."""
+def detail(row: Copies, look: Look) -> Iterable[Line]:
+    """Everything known of one image, and who holds it."""
     yield from stale_note(row.host, look)
     yield heading(title(row))
-    if row.description:
-        yield Line("about", row.description)
+    yield Line("about", row.description)
     yield Line("fingerprint", row.fingerprint)
     yield Line("aliases", ", ".join(row.aliases))
     yield Line("type", f"{row.type}, {row.architecture}")
     yield Line("size", text.long_size(row.size))
-    yield Line("host", row.host)
     yield Line("project", row.project)
     yield Line("uploaded", when(epoch(row.uploaded_at), look.now))
     yield Line("public", "yes" if row.public else "no")
     yield Line("cached", "yes, by a launch" if row.cached else "no")
     yield Line("auto-update", "yes" if row.auto_update else "no")
     yield Line()
-    held = holders(row, look)
-    yield heading(f"held by {len(held)} of {text.count(len(look.inventory.hosts), 'host')}")
-    for name in held:
-        yield Line("", name)
-    missing = [name for name in look.inventory.hosts if name not in held]
-    if missing:
-        yield Line()
-        yield heading("not on")
-        yield Line("", ", ".join(missing), "dim")
+    yield heading(f"held by {len(row.hosts)} of {text.count(len(look.inventory.hosts), 'host')}")
+    for name, copy in sorted(row.copies.items()):
+        aliases = "" if copy.aliases == row.aliases else f"as {', '.join(copy.aliases) or 'no alias'}"
+        words = [freshness(name, copy.seen, look), aliases]
+        yield Line(name, ", ".join(filter(None, words)) or "✓", "stale" if words[0] else "warn" if aliases else "good")
+    for name in sorted(look.inventory.hosts.keys() - row.copies.keys()):
+        yield Line(name, "does not have it", "dim")

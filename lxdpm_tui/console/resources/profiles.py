@@ -1,82 +1,71 @@
-"""The table and the detail of profiles: a row for each profile on each host."""
+"""The table and the detail of profiles: a row for each profile, whoever has it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from lxdpm_tui.console.columns import Column, Look
-from lxdpm_tui.console.resources.base import Line, devices, heading, pairs, seen_column, stale_note
-from lxdpm_tui.fleet.inventory import Profile
+from lxdpm_tui.console.resources.base import (
+    Line,
+    devices,
+    freshness,
+    heading,
+    on_hosts,
+    pairs,
+    seen_column,
+    stale_note,
+)
+from lxdpm_tui.fleet.groups import Copies
 from lxdpm_tui.fleet.view import natural
 
 
-def copies(row: Profile, look: Look) -> list[Profile]:
-    """The profiles of the same name and project on all hosts."""
-
-    def work() -> Mapping[tuple[str, str], list[Profile]]:
-        found: dict[tuple[str, str], list[Profile]] = {}
-        for profile in look.inventory.all_profiles():
-            found.setdefault((profile.project, profile.name), []).append(profile)
-        return found
-
-    result: list[Profile] = look.once("profile copies", work).get((row.project, row.name), [row])
-    return result
+def same(row: Copies, look: Look) -> str:
+    """Whether the hosts have it alike."""
+    copies = list(row.copies.values())
+    alike = all(copy.config == copies[0].config and copy.devices == copies[0].devices for copy in copies)
+    return "" if alike else "differs"
 
 
-def same(row: Profile, look: Look) -> str:
-    """How it compares over the fleet."""
-    found = copies(row, look)
-    if any(other.config != row.config or other.devices != row.devices for other in found):
-        return "differs"
-    missing = len(look.inventory.hosts) - len(found)
-    return f"{len(found)} of {len(look.inventory.hosts)}" if missing else "everywhere"
-
-
-def summary(row: Profile) -> str:
+def summary(row: Copies) -> str:
     """Its settings in one line."""
     words = [f"{key}={value}" for key, value in sorted(row.config.items())]
     words += [f"{name}:{settings.get('type', '')}" for name, settings in sorted(row.devices.items())]
     return "  ".join(words).replace("\n", " ")
 
 
+def used(row: Copies) -> int:
+    """How many use it, all hosts together."""
+    return sum(copy.used_by for copy in row.copies.values())
+
+
 COLUMNS = (
     Column("name", "PROFILE", lambda r, _: r.name, 16, grow=2, most=30, sort=lambda r: natural(r.name)),
-    Column("host", "HOST", lambda r, _: r.host, 10, grow=2, most=22, sort=lambda r: natural(r.host)),
     seen_column(),
     Column("project", "PROJECT", lambda r, _: r.project, 8, drop=4, when=lambda look: look.projects),
-    Column(
-        "used", "USED BY", lambda r, _: str(r.used_by), 7, right=True, drop=2, sort=lambda r: r.used_by, downwards=True
-    ),
-    Column(
-        "same",
-        "ON HOSTS",
-        same,
-        10,
-        drop=1,
-        style=lambda r, look: "warn" if same(r, look) == "differs" else "dim",
-    ),
+    Column("hosts", "ON HOSTS", lambda r, look: on_hosts(r.hosts, look), 10, grow=1, most=16, drop=1),
+    Column("same", "ALIKE", same, 7, drop=3, style=lambda r, look: "warn"),
+    Column("used", "USED BY", lambda r, _: str(used(r)), 7, right=True, drop=2, sort=used, downwards=True),
     Column("summary", "SETTINGS", lambda r, _: summary(r), 16, grow=5, most=120, drop=5),
     Column("description", "DESCRIPTION", lambda r, _: r.description, 16, grow=2, most=50, drop=6),
 )
 
 
-def detail(row: Profile, look: Look) -> Iterable[Line]:
-    """Everything known of one profile."""
+def detail(row: Copies, look: Look) -> Iterable[Line]:
+    """Everything known of one profile, and how the hosts' copies compare."""
     yield from stale_note(row.host, look)
     yield heading(row.name)
-    if row.description:
-        yield Line("about", row.description)
-    yield Line("host", row.host)
+    yield Line("about", row.description)
     yield Line("project", row.project)
-    yield Line("used by", f"{row.used_by} here")
+    yield Line("used by", f"{used(row)} in all")
+    if same(row, look):
+        yield Line("", f"The hosts' copies differ; shown is the one of {row.host}.", "warn")
     yield from pairs("config", row.config)
     yield from devices("devices", row.devices)
     yield Line()
-    yield heading("on other hosts")
-    others = [other for other in copies(row, look) if other.host != row.host]
-    for other in sorted(others, key=lambda other: other.host):
-        differs = other.config != row.config or other.devices != row.devices
-        yield Line(other.host, "differs" if differs else "the same", "warn" if differs else "dim")
-    holding = {other.host for other in others} | {row.host}
-    for name in sorted(look.inventory.hosts.keys() - holding):
+    yield heading("on hosts")
+    for name, copy in sorted(row.copies.items()):
+        differs = copy.config != row.config or copy.devices != row.devices
+        words = [freshness(name, copy.seen, look), "differs" if differs else "", f"used by {copy.used_by}"]
+        yield Line(name, ", ".join(filter(None, words)), "stale" if words[0] else "warn" if differs else "")
+    for name in sorted(look.inventory.hosts.keys() - row.copies.keys()):
         yield Line(name, "does not have it", "dim")

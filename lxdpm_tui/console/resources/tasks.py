@@ -102,19 +102,19 @@ COLUMNS = (
     ),
     Column("what", "WHAT", lambda t, _: what(t), 22, grow=2, most=50, sort=what),
     Column("progress", "PROGRESS", bar, 13, drop=2, style=lambda t, _: "busy"),
-    Column("took", "TOOK", took, 7, right=True, drop=3),
+    Column("took", "TOOK", took, 7, right=True, drop=4),
     Column(
         "started",
         "STARTED",
         lambda t, look: f"{text.span(look.now - t.created)} ago",
         10,
         right=True,
-        drop=4,
+        drop=5,
         style=lambda t, _: "dim",
         sort=lambda t: t.created,
         downwards=True,
     ),
-    Column("hosts", "HOSTS", lambda t, _: hosts(t), 12, grow=1, most=26, drop=1),
+    Column("hosts", "HOSTS", lambda t, _: hosts(t), 12, grow=1, most=26, drop=3),
     Column(
         "outcome",
         "RESULT",
@@ -134,21 +134,19 @@ def decision(entry: Mapping[str, Any]) -> Iterable[Line]:
     yield heading(f"{name or 'placement'}: {chosen or 'no host fits'}  (strategy {strategy})")
     verdicts = [verdict for verdict in entry.get("hosts") or [] if isinstance(verdict, Mapping)]
     verdicts.sort(key=lambda v: (v.get("host") != chosen, bool(v.get("reason")), -(v.get("score") or 0.0)))
-    width = max((len(str(verdict.get("host"))) for verdict in verdicts), default=0)
+    width = max([4, *(len(str(verdict.get("host"))) for verdict in verdicts)])
+    yield Line("", f"  {'HOST':<{width}}   SCORE     FREE  INSTANCES  CPUS", "dim")
     for verdict in verdicts:
         host = str(verdict.get("host"))
         if verdict.get("reason"):
             yield Line("", f"  {host:<{width}}  left out: {verdict['reason']}", "dim")
             continue
-        score = verdict.get("score")
-        facts = (
-            f"score {score:.3g}" if isinstance(score, int | float) else "",
-            f"{text.long_size(_number(verdict.get('memory_free')))} free",
-            text.count(int(_number(verdict.get("instances"))), "instance"),
-            text.count(int(_number(verdict.get("cpus"))), "CPU"),
-        )
-        sign = "→ " if host == chosen else "  "
-        yield Line("", f"{sign}{host:<{width}}  {', '.join(filter(None, facts))}", "good" if host == chosen else "")
+        here = host == chosen
+        score = text.score(verdict.get("score"))
+        free = text.long_size(_number(verdict.get("memory_free")))
+        instances, cpus = int(_number(verdict.get("instances"))), int(_number(verdict.get("cpus")))
+        numbers = f"{score:>7}  {free:>7}  {instances:>9}  {cpus:>4}"
+        yield Line("", f"{'→' if here else ' '} {host:<{width}} {numbers}", "good" if here else "")
 
 
 def detail(task: Task, look: Look) -> Iterable[Line]:
@@ -179,6 +177,10 @@ def detail(task: Task, look: Look) -> Iterable[Line]:
     for entry in placements(task):
         yield Line()
         yield from decision(entry)
-    rest = {key: value for key, value in task.metadata.items() if key not in ("placement", "progress", "hosts")}
+    rest = {
+        key: value
+        for key, value in task.metadata.items()
+        if key not in ("placement", "hosts") and not key.endswith("progress")
+    }
     for key, value in rest.items():
         yield Line(key, value if isinstance(value, str) else str(value))

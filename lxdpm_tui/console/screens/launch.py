@@ -148,7 +148,7 @@ def preview(decisions: Sequence[Mapping[str, Any]]) -> Sequence[Line]:
         for entry in decisions:
             landing[str(entry.get("chosen") or "nowhere")] = landing.get(str(entry.get("chosen") or "nowhere"), 0) + 1
         spread = ", ".join(f"{number} on {host}" for host, number in sorted(landing.items()))
-        lines += [heading(f"{text.count(len(decisions), 'instance')} would land: {spread}"), Line()]
+        lines.append(heading(f"{text.count(len(decisions), 'instance')} would land: {spread}"))
     for entry in decisions[:1]:
         lines += decision(entry)
     return lines

@@ -27,6 +27,7 @@ from lxdpm_tui.console.widgets.lines import Lines
 from lxdpm_tui.console.widgets.live_table import LiveTable
 from lxdpm_tui.console.widgets.one_line import OneLine
 from lxdpm_tui.console.widgets.prompt import Prompt
+from lxdpm_tui.fleet.groups import GroupSource
 from lxdpm_tui.fleet.query import EVERYTHING, QueryError, parse
 from lxdpm_tui.fleet.view import View
 
@@ -112,7 +113,11 @@ class MainScreen(Screen[None]):
     def _rows_changed(self, kind: str, changed: frozenset[Any], removed: frozenset[Any]) -> None:
         for place, table in self.tables.items():
             if place == kind:
-                table.view.apply(changed, removed)
+                source = table.view.source
+                if isinstance(source, GroupSource):  # a copy that went may leave others: apply looks itself
+                    table.view.apply({source.key_of(key) for key in changed | removed})
+                else:
+                    table.view.apply(changed, removed)
             if place == kind or (kind == "hosts" and place != "tasks"):
                 table.data_changed()
 

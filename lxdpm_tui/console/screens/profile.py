@@ -7,11 +7,11 @@ from typing import Any
 
 from lxdpm_tui.console import completion, text
 from lxdpm_tui.console.resources.base import Line, heading
-from lxdpm_tui.console.resources.profiles import copies
 from lxdpm_tui.console.screens.form import FormError, FormScreen, devices, mapping, words
 from lxdpm_tui.console.session import Session, reference
 from lxdpm_tui.console.widgets.field import FieldSpec
-from lxdpm_tui.fleet.inventory import Instance, Profile
+from lxdpm_tui.fleet.groups import Copies
+from lxdpm_tui.fleet.inventory import Instance
 
 
 def device_lines(given: Mapping[str, Mapping[str, str]]) -> str:
@@ -83,7 +83,7 @@ class ProfileEditScreen(FormScreen):
     action = "profile-edit"
     button = "Save"
 
-    def __init__(self, session: Session, row: Profile) -> None:
+    def __init__(self, session: Session, row: Copies) -> None:
         self.row = row
         self.form = f"profile-edit {row.project}/{row.name}"
         super().__init__(
@@ -136,7 +136,7 @@ class ProfileEditScreen(FormScreen):
         return {key: value for key, value in new.items() if old.get(key) != value}, set(old) - set(new)
 
     def aside(self, values: dict[str, str]) -> Sequence[Line]:
-        others = [copy.host for copy in copies(self.row, self.session.look)]
+        others = self.row.hosts
         lines = [
             Line("", f"What you change here is changed on {text.names(others, 4)}; what you do not touch stays.", "dim")
         ]

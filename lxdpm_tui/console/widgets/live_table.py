@@ -189,7 +189,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
             self.virtual_size = size
 
     def _place_columns(self) -> bool:
-        slots = lay_out(self.columns, self.room - GUTTER, self.look)
+        slots = lay_out(self.columns, self.room - GUTTER - 1, self.look)
         changed = slots != self._slots
         self._slots = slots
         return changed

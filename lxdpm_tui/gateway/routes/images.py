@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from lxdpm_tui.actions.image_find import locate_alias
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.gateway import answers, filters, proxy
-from lxdpm_tui.gateway.call import Call
+from lxdpm_tui.gateway.call import BINARY, Call
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routes.instances import stale_header
 from lxdpm_tui.gateway.routing import Access, Route
@@ -102,30 +102,41 @@ async def list_all(call: Call) -> web.StreamResponse:
 
 
 async def create(call: Call) -> web.StreamResponse:
-    """An upload or a source, to all hosts or to none; the answer is an operation of the gateway's own."""
+    """An upload or a source, to all hosts or to none; the answer is an operation of the gateway's own.
+
+    Which of both it is, is told by the body unless the client says so: curl calls everything a form.
+    """
     manager = call.manager
-    if not call.sends_json:
-        task = await _upload(call)
+    begun = await call.request.content.readany() if call.sends_json else b""
+    if not begun.lstrip().startswith(b"{"):
+        task = await _upload(call, begun)
     else:
-        body = await call.json()
+        body = await call.json(begun)
         source = body.get("source")
         if isinstance(source, dict) and source.get("type") in ("instance", "snapshot", "container", "virtual-machine"):
             return await _publish(call, body, source)
         task = await images.import_json(manager, _with_headers(call, body), call.project)
-    await manager.audit("image-import", {"project": call.project, "content_type": call.request.content_type}, task)
+    await manager.audit("image-import", {"project": call.project, "content_type": call.content_type}, task)
     return _operation(call, task)
 
 
-async def _upload(call: Call) -> Task:
+async def _upload(call: Call, begun: bytes) -> Task:
     """The body goes to a file first: it is sent to many hosts, and its fingerprint is needed before."""
     spool = new_spool_file(call.manager.paths.state_dir)
+
+    async def body() -> AsyncIterator[bytes]:
+        if begun:
+            yield begun
+        async for chunk in call.request.content.iter_any():
+            yield chunk
+
     try:
-        await write_spool(spool, call.request.content.iter_any(), lambda _: None)
+        await write_spool(spool, body(), lambda _: None)
     except BaseException:
         spool.unlink(missing_ok=True)
         raise
-    content_type = call.request.headers.get("Content-Type", "application/octet-stream")
-    return await images.import_upload(call.manager, spool, content_type, call.request.headers, call.project)
+    kind = call.request.headers["Content-Type"] if call.content_type in BINARY else "application/octet-stream"
+    return await images.import_upload(call.manager, spool, kind, call.request.headers, call.project)
 
 
 def _with_headers(call: Call, body: dict[str, Any]) -> dict[str, Any]:
