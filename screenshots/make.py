@@ -132,7 +132,7 @@ async def why(stage: Stage) -> None:
     await stage.keys("2")
     await stage.until(lambda: "aa-why" in stage.text())
     await stage.keys("home", "w")
-    await stage.until(lambda: "score" in stage.text())
+    await stage.until(lambda: "SCORE" in stage.text())
 
 
 async def command(stage: Stage) -> None:

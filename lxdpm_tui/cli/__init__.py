@@ -18,7 +18,11 @@ DEMO_HOSTS = 8
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line (default: the process's own); gives the exit code."""
-    arguments = build_parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given == ["--version"]:  # scripts ask for it: no need to load the actions that --help lists
+        print(f"lxdpm-tui {__version__}")  # noqa: T201
+        return 0
+    arguments = build_parser().parse_args(given)
     from lxdpm_tui.cli import run
 
     return run.run(arguments)

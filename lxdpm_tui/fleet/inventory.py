@@ -50,7 +50,8 @@ class HostRecord(msgspec.Struct, kw_only=True):
 
     reached: when the host last answered anything. scanned: when the last full scan ended; 0 = never.
     event_stream: whether its events arrive, so that what is shown is kept true.
-    round_trip: seconds the last heartbeat took. retry_at: when the next connection try is due; 0 = none pending.
+    round_trip: seconds the last heartbeat took. overdue: the present one is late, so that the host may be hung.
+    retry_at: when the next connection try is due; 0 = none pending.
     memory_used leaves the page cache out, as /1.0/resources does.
     """
 
@@ -66,6 +67,7 @@ class HostRecord(msgspec.Struct, kw_only=True):
     scanned: float = 0.0
     event_stream: bool = False
     round_trip: float = 0.0
+    overdue: bool = False
     retry_at: float = 0.0
     kind: str = ""  # "lxd" or "incus"
     version: str = ""

@@ -168,14 +168,13 @@ class Watcher:
         """One heartbeat. While the answer is overdue the host counts as slow; the deadline ends the session."""
         started = time.monotonic()
         record = self._inventory.hosts.get(self.name)
-        overdue = asyncio.get_running_loop().call_later(
-            SLOW_AFTER,
-            lambda: (
+
+        def late() -> None:
+            if record is not None and record.usable:
+                self._inventory.update_host(self.name, overdue=True)
                 self._set_status(HostStatus.SLOW, f"no answer for {SLOW_AFTER:.0f} s")
-                if record is not None and record.usable
-                else None
-            ),
-        )
+
+        overdue = asyncio.get_running_loop().call_later(SLOW_AFTER, late)
         try:
             server = await self.host.server(deadlines=ASK)
         except TimedOut as error:
@@ -183,7 +182,7 @@ class Watcher:
         finally:
             overdue.cancel()
         took = time.monotonic() - started
-        self._inventory.update_host(self.name, reached=time.time(), round_trip=took)
+        self._inventory.update_host(self.name, reached=time.time(), round_trip=took, overdue=False)
         slow = took > SLOW_AFTER
         self._set_status(HostStatus.SLOW if slow else HostStatus.ONLINE, f"answers in {took:.1f} s" if slow else "")
         return server

@@ -49,7 +49,7 @@ async def gather(fleet: Fleet, ask: Callable[[Host], Awaitable[T]], hosts: Itera
         probing.update(asyncio.create_task(_probe(fleet.hosts[name], alive)) for name in slow)
 
     for name in names:
-        if name not in fleet.hosts or not fleet.inventory.hosts[name].usable:
+        if not _usable(fleet, name):
             found.cached[name] = True
             continue
         asking[asyncio.create_task(_bounded(ask, fleet.hosts[name]))] = name
@@ -65,6 +65,10 @@ async def gather(fleet: Fleet, ask: Callable[[Host], Awaitable[T]], hosts: Itera
                 _take(found, asking[task], task)
             if done or time.monotonic() - last < GRACE:
                 continue
+            for task in [task for task in pending if not _usable(fleet, asking[task])]:
+                found.cached[asking[task]] = True  # it was found out to be down meanwhile
+                task.cancel()
+                pending.discard(task)
             silent = {asking[task] for task in pending}
             if all(name not in alive and fleet.watch(name).settled for name in silent):
                 for name in silent:
@@ -79,6 +83,11 @@ async def gather(fleet: Fleet, ask: Callable[[Host], Awaitable[T]], hosts: Itera
         for probed in probing:
             probed.cancel()
     return found
+
+
+def _usable(fleet: Fleet, name: str) -> bool:
+    record = fleet.inventory.hosts.get(name)
+    return record is not None and record.usable
 
 
 def _take(found: Gathered[T], name: str, task: asyncio.Task[T]) -> None:

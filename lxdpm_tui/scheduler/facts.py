@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from lxdpm_tui.fleet.inventory import ChangeSet, HostRecord, HostStatus, Inventory
+from lxdpm_tui.fleet.inventory import ChangeSet, HostRecord, Inventory
 from lxdpm_tui.scheduler.model import HostFacts
 
 FRESH_FOR = 20.0  # seconds since the host last answered for which its figures are decided on
@@ -28,7 +28,7 @@ class Facts:
         scanned = record.scanned > 0 and record.memory_total > 0
         fresh = scanned and record.event_stream and now - record.reached < FRESH_FOR
         reason = record.reason
-        if record.status == HostStatus.SLOW:
+        if record.overdue:  # it may be hung; one that answers, if slowly, is just busy
             fresh = False
             reason = f"slow: {record.reason}"
         elif record.usable and not scanned:

@@ -226,11 +226,11 @@ async def test_why_here_shows_the_decision(pilot: Pilot[int], world: World) -> N
     task.finish(Status.SUCCESS)
     await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
     await pilot.press("w")
-    await until(pilot, lambda: isinstance(pilot.app.screen, ReadingScreen) and "score 12.5" in shown(pilot))
+    await until(pilot, lambda: isinstance(pilot.app.screen, ReadingScreen) and "12.5" in shown(pilot))
     text = shown(pilot)
     assert "Why is web-1 on h1?" in text
-    assert "→ h1  score 12.5, 8 GiB free, 3 instances, 8 CPUs" in text
-    assert "h2  left out: in maintenance" in text
+    assert "→ h1      12.5    8 GiB          3     8" in text
+    assert "h2    left out: in maintenance" in text
 
 
 async def test_command_line_runs_any_action(pilot: Pilot[int], world: World) -> None:

@@ -37,7 +37,7 @@ async def test_launch_with_completion_and_preview(pilot: Pilot[int], world: Worl
     assert "on all hosts" in shown(pilot)
     await pilot.press(*"deb", "down")
     assert screen.values["image"] == "debian/12"
-    await until(pilot, lambda: "→ h1  score 100" in shown(pilot))
+    await until(pilot, lambda: "→ h1       100    5 GiB" in shown(pilot))
     assert "left out: in maintenance" in "\n".join(screen.query_one("#form-aside", Lines).plain)
     await pilot.press("enter", *"shop", "enter", "backspace", "3")
     await until(pilot, lambda: "3 instances would land: 3 on h1" in shown(pilot))

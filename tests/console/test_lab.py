@@ -92,7 +92,7 @@ async def test_the_life_of_an_instance(clean_lab: Lab, tmp_path: Path, host: str
         assert there(clean_lab, host, "/1.0/instances/con1")["config"]["user.made-by"] == "console"
 
         await pilot.press("w")
-        await until(pilot, lambda: f"Why is con1 on {host}?" in shown(pilot) and "score" in shown(pilot))
+        await until(pilot, lambda: f"Why is con1 on {host}?" in shown(pilot) and "SCORE" in shown(pilot))
         await pilot.press("escape")
 
         screen = await form(pilot, "p")

@@ -131,6 +131,22 @@ async def test_hosts_that_are_down_are_not_asked(fleet: Fleet, scripts: dict[str
     assert "GET /1.0/list" not in scripts["s3"].asked
 
 
+async def test_a_host_that_is_found_to_be_down_meanwhile(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    """Its session is over, so its rows are not kept true any more, and nobody waits for it either."""
+    silence(scripts["s2"])
+    silence(scripts["s2"], path="/")
+    end = silence(scripts["s2"], path="/1.0/instances")
+    fleet.watch("s2").touch("instances")
+    started = time.monotonic()
+    gathering = asyncio.create_task(gather(fleet, ask))
+    scripts["s2"].answers["/1.0"] = error(403, "no")
+    fleet.watch("s2").retry_now()
+    found = await gathering
+    end()
+    assert (found.live.keys(), found.cached) == ({"s1", "s3"}, {"s2": True})
+    assert time.monotonic() - started < 2.0
+
+
 async def test_an_error_is_an_answer(fleet: Fleet, scripts: dict[str, Script]) -> None:
     scripts["s1"].answers["/1.0/list"] = after(0, error(404, "Project not found"))
     found = await gather(fleet, ask)

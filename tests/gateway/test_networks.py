@@ -299,3 +299,33 @@ async def test_from_the_command_line(gateway: Gateway, clean_lab: Lab) -> None:
     task = await manager.run("network-delete", name="actbr")
     assert (await task.wait()).text == "Success", task.error
     assert await having(clean_lab, "actbr") == []
+
+
+async def test_lxc_on_what_hangs_on_networks(lxc: Stock, clean_lab: Lab) -> None:
+    try:
+        await lxc("network", "acl", "create", "web")
+        await lxc(
+            "network", "acl", "rule", "add", "web", "ingress", "action=allow", "protocol=tcp", "destination_port=80"
+        )
+        await lxc("network", "acl", "set", "web", "user.a=b")
+        assert "destination_port" in await lxc("network", "acl", "show", "web")
+        at_i1 = await direct.ask(clean_lab, "i1", "GET", "/1.0/network-acls/web")
+        assert (at_i1["config"], len(at_i1["ingress"])) == ({"user.a": "b"}, 1)
+        await lxc("network", "acl", "rule", "remove", "web", "ingress", "action=allow")
+        assert "web" in await lxc("network", "acl", "list")
+        await lxc("network", "acl", "delete", "web")
+        await lxc("network", "zone", "create", "cli.example")
+        await lxc("network", "zone", "record", "create", "cli.example", "www")
+        await lxc("network", "zone", "record", "entry", "add", "cli.example", "www", "A", "10.247.1.9")
+        assert "10.247.1.9" in await lxc("network", "zone", "record", "show", "cli.example", "www")
+        await lxc("network", "zone", "record", "delete", "cli.example", "www")
+        await lxc("network", "zone", "delete", "cli.example")
+        await lxc("network", "forward", "create", "lxdbr0", "10.247.9.8", "--target", "h2")
+        assert "h2" in await lxc("network", "forward", "list", "lxdbr0")
+        await lxc("network", "forward", "set", "lxdbr0", "10.247.9.8", "user.a=b", "--target", "h2")
+        assert "user.a" in await lxc("network", "forward", "show", "lxdbr0", "10.247.9.8")
+        await lxc("network", "forward", "delete", "lxdbr0", "10.247.9.8", "--target", "h2")
+    finally:
+        for kind, name in (("network-acls", "web"), ("network-zones", "cli.example")):
+            for host in await direct.having(clean_lab, f"/1.0/{kind}/{name}"):
+                await direct.ask(clean_lab, host, "DELETE", f"/1.0/{kind}/{name}")
