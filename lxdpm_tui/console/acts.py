@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FORCE = ("force", "let it shut down", "force: end it at once")
 FORCIBLE = ("stop", "restart")
-WORDS = (*keymap.PLACES, "filter", "help", "messages", "quit")
+WORDS = (*keymap.PLACES, "filter", "help", "messages", "quit", "theme")
 
 
 class Acts:
@@ -261,6 +261,8 @@ class Acts:
             self.screen.go(place, " ".join(command.rest) or None)
         elif command.word == "filter":
             return self.screen.set_filter(" ".join(command.rest))
+        elif command.word == "theme":
+            return self.screen.set_theme(" ".join(command.rest))
         elif command.word == "quit":
             self.do("quit")
         else:

@@ -132,6 +132,7 @@ class Console(App[int]):
 
     async def on_unmount(self) -> None:
         """However the app ends, the manager is closed before the terminal is given back."""
+        self._keys.close()
         await self._close_manager()
         self._undo_signals()
 

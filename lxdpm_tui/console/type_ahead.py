@@ -9,12 +9,14 @@ opened can take keys.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 
 from textual.app import App
 from textual.dom import DOMNode
 from textual.events import Key, Paste
+from textual.widgets import Input, TextArea
 
 PATIENCE = 1.0  # seconds that one key may hold up the next
 
@@ -32,21 +34,35 @@ class TypeAhead:
         """A key came in."""
         self._waiting.append(event)
         if self._working is None:
-            self._working = asyncio.create_task(self._work(), name="keys")
+            self._begin()
+
+    def _begin(self) -> None:
+        self._working = asyncio.create_task(self._work(), name="keys")
+        self._working.add_done_callback(self._ended)
+
+    def close(self) -> None:
+        """No more keys are wanted."""
+        self._waiting.clear()
+        if self._working is not None:
+            self._working.cancel()
+
+    def _ended(self, working: asyncio.Task[None]) -> None:
+        self._working = None
+        if not working.cancelled() and (error := working.exception()) is not None:
+            self._app.call_later(_raise, error)  # in the app, which knows what to do with it
+        elif self._waiting:
+            self._begin()
 
     async def _work(self) -> None:
-        try:
-            while self._waiting:
-                event = self._waiting.popleft()
-                target = self._app.focused or self._app.screen
-                await self._forward(event)
-                try:
-                    async with asyncio.timeout(PATIENCE):
-                        await self._settled(target)
-                except TimeoutError:
-                    continue
-        finally:
-            self._working = None
+        while self._waiting:
+            event = self._waiting.popleft()
+            target = self._app.focused or self._app.screen
+            await self._forward(event)
+            if isinstance(event, Key) and event.is_printable and isinstance(target, Input | TextArea):
+                continue  # a letter in a field: the next one belongs there too
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self._settled(target)
 
     async def _settled(self, target: DOMNode) -> None:
         """Until everything that the key was handed to is through with it, and the screen on top can take keys."""
@@ -62,3 +78,7 @@ class TypeAhead:
     def _ready(self) -> bool:
         screen = self._app.screen
         return screen.is_running and screen.is_mounted and (screen.focused is not None or not screen.focus_chain)
+
+
+def _raise(error: BaseException) -> None:
+    raise error

@@ -13,7 +13,7 @@ AT_ONCE = 10  # instances asked in one round
 
 
 class AddressHunt:
-    """Which instances without an address are to be asked for one. An answer costs the daemon about 6 ms."""
+    """Which instances without an address are to be asked for one. An answer costs the daemon about 12 ms."""
 
     def __init__(self) -> None:
         self._due: dict[Key, tuple[float, float]] = {}  # when, and the pause after that

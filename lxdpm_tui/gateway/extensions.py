@@ -33,9 +33,23 @@ _UNSERVED = frozenset(
         "clustering_evacuation_mode",
         "instance_pool_move",
         "instance_project_move",
+        "project_access",
+        # of one name in LXD and Incus, with different meanings
+        "projects_force_delete",
+        "storage_buckets_local",
+        "gpu_cdi",
     }
 )
-_UNSERVED_PREFIXES = ("access_management", "auth_", "oidc", "macaroon", "cluster_links", "authorization_", "candid")
+_UNSERVED_PREFIXES = (
+    "access_management",
+    "auth_",
+    "oidc",
+    "macaroon",
+    "cluster_links",
+    "authorization_",
+    "candid",
+    "instance_placement",
+)
 
 # Served here whatever the hosts can do.
 OWN = (

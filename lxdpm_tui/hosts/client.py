@@ -191,6 +191,9 @@ class _Upload:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         self._allow(None)
+        # aiohttp keeps the head back until the first chunk, and LXD's unix socket accepts nobody else in the meantime
+        # (it waits for a first byte inside accept, seen in 5.0.2): a client that dawdles would shut out all others.
+        yield b""
         try:
             async for chunk in self._source:
                 self._allow(self._deadlines.idle)

@@ -131,7 +131,11 @@ class Bridge:
 
 
 class _End(asyncio.Protocol):
-    """One end of a carried connection. The near end dials the far one; each passes on bytes, pauses and half-closes."""
+    """One end of a carried connection; each passes on bytes, pauses and half-closes.
+
+    The near end dials the far one when its first bytes have come: LXD's unix socket (5.0.2) waits inside accept for the
+    first byte of a connection, so one that stays silent would shut out everybody else.
+    """
 
     def __init__(self, host: Host | None, ends: set[_End]) -> None:
         self._host = host
@@ -150,11 +154,8 @@ class _End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._ends.add(self)
-        if self._host is not None:
-            self._transport.pause_reading()
-            self._dialling = asyncio.get_running_loop().create_task(self._dial(self._host))
 
-    async def _dial(self, host: Host) -> None:
+    async def _dial(self, host: Host, first: bytes) -> None:
         try:
             _, far = await host.open(lambda: _End(None, self._ends))
         except HostError:
@@ -164,11 +165,19 @@ class _End(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             far.abort()
         else:
+            far.write(first)
             self._transport.resume_reading()
 
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
     def data_received(self, data: bytes) -> None:
-        if peer := self._peer:
-            peer.write(data)
+        if self._other is not None:
+            self._other.write(data)
+        elif self._host is not None and self._transport is not None:
+            self._transport.pause_reading()
+            self._dialling = asyncio.get_running_loop().create_task(self._dial(self._host, data))
 
     def eof_received(self) -> bool:
         self._ended = True

@@ -159,7 +159,10 @@ class Host:
             response.release()
 
     async def open(self, factory: Callable[[], P], deadlines: Deadlines | None = None) -> tuple[asyncio.Transport, P]:
-        """A raw byte connection to the daemon's HTTP server, for tunnels. The caller closes it."""
+        """A raw byte connection to the daemon's HTTP server, for tunnels. The caller closes it.
+
+        Write to it at once: LXD's unix socket (5.0.2) accepts nobody else until the first byte has come.
+        """
         with self._named():
             return await self._client.open(factory, deadlines or self.deadlines)
 

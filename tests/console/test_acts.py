@@ -269,6 +269,14 @@ async def test_command_line_goes_to_views(pilot: Pilot[int]) -> None:
     assert main(pilot).place == "hosts"
 
 
+async def test_themes_are_a_command_away(pilot: Pilot[int]) -> None:
+    await pilot.press("colon", *"theme none", "enter")
+    await until(pilot, lambda: "themes: " in shown(pilot))
+    await pilot.press("escape", "colon", *"theme lxdpm-light", "enter")
+    await until(pilot, lambda: pilot.app.theme == "lxdpm-light")
+    assert not main(pilot).prompt.opened
+
+
 async def test_filter_as_you_type(pilot: Pilot[int]) -> None:
     await pilot.press("slash", *"stopped")
     assert len(main(pilot).table.view) == 8

@@ -306,7 +306,7 @@ def key(host: str, name: str) -> Key:
     return Key(host, "default", name)
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(pilot: Pilot[Any], condition: Callable[[], object], seconds: float = 15.0) -> None:
     """Let the console work until the condition holds; fails with what is on screen when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

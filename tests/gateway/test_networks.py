@@ -304,9 +304,8 @@ async def test_from_the_command_line(gateway: Gateway, clean_lab: Lab) -> None:
 async def test_lxc_on_what_hangs_on_networks(lxc: Stock, clean_lab: Lab) -> None:
     try:
         await lxc("network", "acl", "create", "web")
-        await lxc(
-            "network", "acl", "rule", "add", "web", "ingress", "action=allow", "protocol=tcp", "destination_port=80"
-        )
+        rule = ("action=allow", "protocol=tcp", "destination_port=80")
+        await lxc("network", "acl", "rule", "add", "web", "ingress", *rule)
         await lxc("network", "acl", "set", "web", "user.a=b")
         assert "destination_port" in await lxc("network", "acl", "show", "web")
         at_i1 = await direct.ask(clean_lab, "i1", "GET", "/1.0/network-acls/web")

@@ -79,21 +79,21 @@ async def test_an_upload_that_is_not_taken() -> None:
         assert open_files() <= before + 2  # the server's ends, which it keeps
 
 
-async def test_the_callers_own_slowness_in_an_upload_is_no_timeout() -> None:
-    async def serve(reader: Reader, writer: Writer) -> None:
-        await read_head(reader)
-        await reader.readuntil(b"0\r\n\r\n")
-        writer.write(answer(OK))
-
+async def test_the_callers_own_slowness_in_an_upload_is_no_timeout_and_the_head_goes_out_at_once() -> None:
     go = asyncio.Event()
 
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await read_head(reader)
+        asyncio.get_running_loop().call_later(1.2, go.set)  # longer than all limits of QUICK together
+        assert await reader.readuntil(b"0\r\n\r\n") == b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n"
+        writer.write(answer(OK))
+
     async def slow() -> AsyncIterator[bytes]:
-        yield b"a"
         await go.wait()
+        yield b"a"
         yield b"b"
 
     async with daemon(serve) as host:
-        asyncio.get_running_loop().call_later(1.2, go.set)  # longer than all limits of QUICK together
         assert (await host.request("POST", "/1.0/images", data=slow(), deadlines=QUICK)).status == 200
 
 

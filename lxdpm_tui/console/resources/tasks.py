@@ -101,7 +101,7 @@ COLUMNS = (
         "status", "STATUS", lambda t, _: t.status.text, 10, style=lambda t, _: STYLES[t.status], sort=lambda t: t.status
     ),
     Column("what", "WHAT", lambda t, _: what(t), 22, grow=2, most=50, sort=what),
-    Column("progress", "PROGRESS", bar, 13, drop=2, style=lambda t, _: "busy"),
+    Column("progress", "PROGRESS", bar, 13, drop=3, style=lambda t, _: "busy"),
     Column("took", "TOOK", took, 7, right=True, drop=4),
     Column(
         "started",
@@ -114,7 +114,7 @@ COLUMNS = (
         sort=lambda t: t.created,
         downwards=True,
     ),
-    Column("hosts", "HOSTS", lambda t, _: hosts(t), 12, grow=1, most=26, drop=3),
+    Column("hosts", "HOSTS", lambda t, _: hosts(t), 12, grow=1, most=26, drop=2),
     Column(
         "outcome",
         "RESULT",

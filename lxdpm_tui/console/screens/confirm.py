@@ -72,7 +72,7 @@ class ConfirmScreen(ModalScreen[Answer | None]):
     def on_mount(self) -> None:
         if self.about:
             self.query_one("#confirm-about", Lines).show_lines(self.about)
-        self.query_one("#confirm-input" if self.expect else "#confirm-no").focus()
+        self.set_focus(self.query_one("#confirm-input" if self.expect else "#confirm-no"))
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:

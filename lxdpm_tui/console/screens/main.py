@@ -331,6 +331,14 @@ class MainScreen(Screen[None]):
         self._refresh_tabs()
         return ""
 
+    def set_theme(self, name: str) -> str:
+        """Change the colours; gives what is wrong with the name, "" when nothing is."""
+        if name not in self.app.available_themes:
+            return f"themes: {', '.join(sorted(self.app.available_themes))}"
+        self.app.theme = name
+        self.call_after_refresh(self.refresh_words)
+        return ""
+
     @on(Prompt.Typed)
     def _typed(self, event: Prompt.Typed) -> None:
         if event.sign == "/":

@@ -19,11 +19,12 @@ class KeyBar(OneLine):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._pairs: tuple[tuple[str, str], ...] = ()
+        self._theme = ""
 
     def offer(self, pairs: Sequence[tuple[str, str]]) -> None:
         """Show these keys, the most useful first; the last one stands at the right edge."""
-        if tuple(pairs) != self._pairs:
-            self._pairs = tuple(pairs)
+        if (tuple(pairs), self.app.theme) != (self._pairs, self._theme):
+            self._pairs, self._theme = tuple(pairs), self.app.theme
             self._fill()
 
     def on_resize(self) -> None:

@@ -30,7 +30,7 @@ class Lines(Painted, can_focus=False):
 
     def __init__(self, *, label: int = LABEL, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._label = label
+        self._label = self._room = label
         self._lines: tuple[Line, ...] = ()
         self._wrapped: list[Line] = []
 
@@ -56,11 +56,13 @@ class Lines(Painted, can_focus=False):
         self._wrap()
 
     def _wrap(self) -> None:
-        before = self._wrapped
+        before, label = self._wrapped, self._room
         width = self.size.width - 3
+        longest = max((len(line.label) for line in self._lines if line.value), default=0)
+        self._room = min(max(longest, self._label), max(self._label, width // 3))
         self._wrapped = [part for line in self._lines for part in self._parts(line, width)]
         size = Size(self.size.width, len(self._wrapped))
-        if self.virtual_size != size:
+        if self.virtual_size != size or label != self._room:
             self.virtual_size = size
             self.refresh()
             return
@@ -74,7 +76,7 @@ class Lines(Painted, can_focus=False):
             self.refresh(*dirty)
 
     def _parts(self, line: Line, width: int) -> Sequence[Line]:
-        room = width - (self._label + 1 if line.label else 0)
+        room = width - (self._room + 1 if line.label else 0)
         value = text.clean(line.value)
         if room < 8 or len(value) <= room:
             return (Line(line.label, value, line.style),)
@@ -98,8 +100,8 @@ class Lines(Painted, can_focus=False):
         segments = [Segment(" ", self.style())]
         room = width - 1
         if line.label:
-            segments.append(Segment(text.fit(line.label, self._label) + " ", self.style("label")))
-            room -= self._label + 1
+            segments.append(Segment(text.fit(line.label, self._room) + " ", self.style("label")))
+            room -= self._room + 1
         segments.append(Segment(text.fit(line.value, room), self.style(line.style)))
         return Strip(segments, width)
 
