@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from pathlib import Path
 
@@ -43,8 +44,14 @@ async def test_resources_are_summed_and_lists_joined(client: Client, clean_lab: 
 
 
 async def test_metrics_of_all_hosts_in_one_text(client: Client) -> None:
+    """Of a project of its own: daemons keep the figures of each project for 8 s."""
+    project = f"m-{os.urandom(3).hex()}"
+    config = {"features.images": "false", "features.profiles": "false"}
+    await client.done("POST", "/1.0/projects", {"name": project, "config": config})
     for host in ("h1", "i1"):
-        await client.create(f"m-{host}", host, start=True)
+        body = {"name": f"m-{host}", "source": {"type": "image", "alias": "busybox"}}
+        await client.done("POST", f"/1.0/instances?project={project}&target={host}", body)
+        await client.done("PUT", f"/1.0/instances/m-{host}/state?project={project}", {"action": "start"})
     text = (await client.ask("GET", "/1.0/metrics")).body.decode()
     names = set(re.findall(r'^(?:lxd|incus)_\w+\{location="(\w+)",.*name="(m-\w+)"', text, re.M))
     assert names == {("h1", "m-h1"), ("i1", "m-i1")}

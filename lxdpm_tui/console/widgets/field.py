@@ -104,8 +104,8 @@ class Field(Horizontal):
         & > Input, & > TextArea { width: 1fr; background: $surface; border: none; padding: 0; }
         & > Input:focus, & > TextArea:focus { background: $block-cursor-background; }
         &.-wrong > Label { color: $text-error; text-style: bold; }
-        &:focus-within > Label { color: $primary; text-style: bold; }
-        &.-wrong:focus-within > Label { color: $text-error; text-style: bold; }
+        &.-here > Label { color: $primary; text-style: bold; }
+        &.-wrong.-here > Label { color: $text-error; text-style: bold; }
     }
     """
 
@@ -113,6 +113,12 @@ class Field(Horizontal):
         super().__init__(id=f"field-{spec.id}")
         self.spec = spec
         self._first = spec.value if value is None else value
+
+    def on_descendant_focus(self) -> None:
+        self.add_class("-here")
+
+    def on_descendant_blur(self) -> None:
+        self.remove_class("-here")
 
     def compose(self) -> ComposeResult:
         yield Label(self.spec.label)

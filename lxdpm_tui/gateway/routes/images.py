@@ -108,7 +108,7 @@ async def create(call: Call) -> web.StreamResponse:
     """
     manager = call.manager
     begun = await call.request.content.readany() if call.sends_json else b""
-    if not begun.lstrip().startswith(b"{"):
+    if call.content_type != "application/json" and not begun.lstrip().startswith(b"{"):
         task = await _upload(call, begun)
     else:
         body = await call.json(begun)
