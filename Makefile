@@ -35,7 +35,7 @@ screenshots: $(TEST_INSTALLED)
 	@set -e; for script in screenshots/*.py; do echo "+ $$script"; $(BIN)/python $$script; done
 
 bench: $(TEST_INSTALLED)
-	@set -e; for script in benchmarks/*.py; do echo "+ $$script"; $(BIN)/python $$script; done
+	@set -e; for script in benchmarks/*.py; do echo "+ $$script"; PYTHONPATH=. $(BIN)/python $$script; done
 
 # pip is asked again only when pyproject.toml changed
 $(INSTALLED): pyproject.toml $(BIN)/python

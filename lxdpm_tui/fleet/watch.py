@@ -97,6 +97,7 @@ class Watcher:
         pauses = backoff()
         while True:
             started = time.monotonic()
+            self.host.retry()  # the pause between sessions is ours; an ssh connection's own would add to it
             try:
                 await self._session()
             except* Exception as group:
