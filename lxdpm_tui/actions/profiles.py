@@ -66,15 +66,14 @@ async def holders(manager: Manager, name: str, project: str, hosts: Sequence[str
         elif not record.scanned or Key(host, project, name) in manager.inventory.profiles.get(host, {}):
             unasked.append(host)
     target_hosts(manager, [*asked, *unasked] or list(hosts))
-    found = await _ask(manager, name, project, asked)
+    found = await copies_at(manager, _path(name), project, asked)
     if not found:
         raise resolve.unknown(manager, "Profile")
     return found
 
 
-async def _ask(manager: Manager, name: str, project: str, hosts: Sequence[str]) -> dict[str, Reply]:
-    """Of these hosts, those that have it. Raises ActionError when one cannot say."""
-    path = _path(name)
+async def copies_at(manager: Manager, path: str, project: str, hosts: Sequence[str]) -> dict[str, Reply]:
+    """Of these hosts, those that have it, with their copies. Raises ActionError when one cannot say."""
     answers = await manager.fleet.fan_out(lambda host: host.request("GET", path, params={"project": project}), hosts)
     found: dict[str, Reply] = {}
     for host, answer in answers.items():
@@ -146,7 +145,7 @@ async def create_profile(manager: Manager, body: Mapping[str, Any], hosts: Seque
     if "/" in name or name in (".", ".."):
         raise ActionError("Profile names may not contain slashes")
     targets = target_hosts(manager, hosts)
-    having = list(await _ask(manager, name, project, targets))
+    having = list(await copies_at(manager, _path(name), project, targets))
     if having:
         where = "" if len(having) == len(targets) else f" on {', '.join(having)}"
         raise ActionError(f'The profile "{name}" already exists{where}', 409)
@@ -218,7 +217,7 @@ async def rename_profile(manager: Manager, name: str, new_name: str, hosts: Sequ
     if name == "default":
         raise ActionError('The "default" profile cannot be renamed', 403)
     targets = list(await holders(manager, name, project, hosts))
-    if await _ask(manager, new_name, project, targets):
+    if await copies_at(manager, _path(new_name), project, targets):
         raise ActionError(f'Name "{new_name}" already in use', 409)
 
     async def work(host: str, journal: Journal) -> None:

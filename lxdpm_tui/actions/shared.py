@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lxdpm_tui.actions import resolve
-from lxdpm_tui.actions.profiles import apply_delta, on_hosts, target_hosts
+from lxdpm_tui.actions.profiles import apply_delta, copies_at, on_hosts, target_hosts
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet.inventory import HostRecord
-from lxdpm_tui.hosts.transport import ApiError, HostError
+from lxdpm_tui.hosts.transport import ApiError
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -78,17 +78,7 @@ class Kind:
 
 async def having(manager: Manager, kind: Kind, name: str, project: str, hosts: Sequence[str]) -> dict[str, Reply]:
     """Of these hosts, those that have it, with their copies. Raises ActionError when one cannot say."""
-    path = kind.path(name)
-    answers = await manager.fleet.fan_out(lambda host: host.request("GET", path, params={"project": project}), hosts)
-    found: dict[str, Reply] = {}
-    for host, answer in answers.items():
-        if isinstance(answer, HostError):
-            raise ActionError(f"Nothing was changed: cannot ask {answer}", 503)
-        if not isinstance(answer, ApiError):
-            found[host] = answer
-        elif answer.code != 404:
-            raise ActionError(str(answer), answer.code)
-    return found
+    return await copies_at(manager, kind.path(name), project, hosts)
 
 
 async def holders(manager: Manager, kind: Kind, name: str, project: str, hosts: Sequence[str] = ()) -> dict[str, Reply]:
