@@ -267,6 +267,7 @@ def everything(host: LabHost) -> dict[str, Any]:
             if each.get("managed", True)
         ]
     seen["volumes"] = host.api("GET", "/1.0/storage-pools/default/volumes/custom")
+    seen["unpacked"] = host.api("GET", "/1.0/storage-pools/fast/volumes/image")
     config = host.api("GET", "/1.0")["config"]
     seen["config"] = {key: value for key, value in config.items() if not key.startswith("volatile.")}
     return seen
@@ -303,6 +304,16 @@ def test_clean_puts_everything_back(clean_lab: Lab, name: str) -> None:
     assert everything(host) == before
     assert not host.api("GET", "/1.0/operations?recursion=1").get("running")
     assert https(host, lab)["metadata"]["auth"] == "trusted"
+
+
+@pytest.mark.parametrize("name", ["h3", "i1"])
+def test_clean_forgets_the_image_that_a_pool_unpacked(clean_lab: Lab, name: str) -> None:
+    host = clean_lab.hosts[name]
+    host.cli("init", "busybox", "kept", "-s", "fast")
+    assert len(host.api("GET", "/1.0/storage-pools/fast/volumes/image")) == 1
+    clean_lab.clean()
+    assert not host.api("GET", "/1.0/storage-pools/fast/volumes/image")
+    assert host.api("GET", "/1.0/storage-pools/fast")["used_by"] in ([], None)
 
 
 # -- up and down
