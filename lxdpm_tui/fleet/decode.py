@@ -90,6 +90,11 @@ class LifecycleWire(msgspec.Struct):
     context: dict[str, Any] | None = None
 
 
+class OperationWire(msgspec.Struct):
+    status_code: int = 0
+    resources: dict[str, Any] | None = None
+
+
 class EventWire(msgspec.Struct):
     """The envelope of /1.0/events; metadata is decoded by whoever wants it."""
 
@@ -104,6 +109,7 @@ _instance = msgspec.json.Decoder(InstanceWire)
 _image = msgspec.json.Decoder(ImageWire)
 _profile = msgspec.json.Decoder(ProfileWire)
 _state = msgspec.json.Decoder(StateWire)
+_operation = msgspec.json.Decoder(OperationWire)
 _event = msgspec.json.Decoder(EventWire)
 _lifecycle = msgspec.json.Decoder(LifecycleWire)
 
@@ -136,6 +142,12 @@ def event(message: bytes) -> EventWire:
 
 def lifecycle(metadata: msgspec.Raw) -> LifecycleWire:
     return _lifecycle.decode(metadata)
+
+
+def ended_on_images(metadata: msgspec.Raw) -> bool:
+    """Whether an operation event tells of the end of work on images."""
+    operation = _operation.decode(metadata)
+    return operation.status_code >= 200 and "images" in (operation.resources or {})
 
 
 def server(metadata: Mapping[str, Any]) -> dict[str, Any]:

@@ -218,6 +218,8 @@ class Watcher:
             event = decode.event(message)
             if event.type == "lifecycle":
                 self._mark(event)
+            elif event.type == "operation" and decode.ended_on_images(event.metadata):
+                self.touch("images")  # Incus tells of a deletion while the image is still there
             self._on_event(self.name, message, event)
 
     def _mark(self, event: decode.EventWire) -> None:

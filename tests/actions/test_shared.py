@@ -11,7 +11,7 @@ from tests.actions.images import managed
 from tests.gateway import direct
 from tests.lab.lab import Lab
 
-BRIDGE = {"ipv4.address": "10.247.3.1/24", "ipv6.address": "none"}
+BRIDGE = {"ipv4.address": "10.199.3.1/24", "ipv6.address": "none"}
 
 
 def test_a_merge_changes_what_the_editor_changed_and_nothing_else() -> None:
@@ -65,7 +65,7 @@ async def test_every_step_can_be_taken_back_twice(clean_lab: Lab, tmp_path: Path
         where = {"collection": "/1.0/networks", "name": "undone"}
         body = {"name": "undone", "type": "bridge", "description": "", "config": BRIDGE}
         await undo("shared.present", **where, body=body)
-        assert (await at_h1("/1.0/networks/undone"))["config"]["ipv4.address"] == "10.247.3.1/24"
+        assert (await at_h1("/1.0/networks/undone"))["config"]["ipv4.address"] == "10.199.3.1/24"
 
         before = {"description": "", "config": {**BRIDGE}}
         after = {"description": "ours", "config": {**BRIDGE, "user.a": "1", "user.b": "2"}}

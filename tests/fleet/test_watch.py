@@ -87,6 +87,21 @@ async def test_an_event_has_read_again_what_it_names(event: tuple[str, ...], ask
             assert fleet.inventory.hosts["s1"].status == HostStatus.ONLINE
 
 
+async def test_images_are_read_again_when_work_on_them_ends() -> None:
+    """Incus tells of a deletion first and deletes then."""
+    async with script() as daemon, watched([host_of(daemon)]) as fleet:
+        daemon.asked.clear()
+        images = {"images": [f"{API}/images/abc"]}
+        for status, resources in ((103, images), (200, {"instances": [f"{API}/instances/c1"]}), (200, None)):
+            await daemon.send({"type": "operation", "metadata": {"status_code": status, "resources": resources}})
+        await daemon.lifecycle("network-created", f"{API}/networks/n")
+        await turns(lambda: gets(daemon, f"{API}/networks"))
+        assert not gets(daemon, f"{API}/images?")
+        await daemon.send({"type": "operation", "metadata": {"status_code": 200, "resources": images}})
+        await turns(lambda: gets(daemon, f"{API}/images?"))
+        assert fleet.inventory.hosts["s1"].status == HostStatus.ONLINE
+
+
 async def test_many_events_are_read_once() -> None:
     async with script() as daemon:
         daemon.answers[f"{API}/instances/c1"] = C1

@@ -14,8 +14,8 @@ from tests.gateway.direct import ALL
 from tests.gateway.test_lxc_client import Stock
 from tests.lab.lab import Lab
 
-BRIDGE = {"ipv4.address": "10.247.1.1/24", "ipv4.nat": "true", "ipv6.address": "none"}
-ADDRESS = ("ipv4.address=10.247.1.1/24", "ipv6.address=none")
+BRIDGE = {"ipv4.address": "10.199.1.1/24", "ipv4.nat": "true", "ipv6.address": "none"}
+ADDRESS = ("ipv4.address=10.199.1.1/24", "ipv6.address=none")
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ async def test_a_network_is_made_on_all_hosts_and_deleted_from_all(client: Clien
 
 
 async def test_a_refusal_of_one_host_leaves_it_on_none(client: Client, clean_lab: Lab) -> None:
-    only_h2 = {"name": "taken", "config": {**BRIDGE, "ipv4.address": "10.247.2.1/24"}}
+    only_h2 = {"name": "taken", "config": {**BRIDGE, "ipv4.address": "10.199.2.1/24"}}
     await direct.ask(clean_lab, "h2", "POST", "/1.0/networks", only_h2)
     answer = await client.ask(
-        "POST", "/1.0/networks", {"name": "other", "config": {**BRIDGE, "ipv4.address": "10.247.2.1/24"}}
+        "POST", "/1.0/networks", {"name": "other", "config": {**BRIDGE, "ipv4.address": "10.199.2.1/24"}}
     )
     assert answer.status >= 400, answer.body  # h2 has that subnet already
     assert "h2" in answer.error
@@ -78,7 +78,7 @@ async def test_a_refusal_of_one_host_leaves_it_on_none(client: Client, clean_lab
 
 async def test_members_may_get_their_own_keys_first(client: Client, clean_lab: Lab) -> None:
     for host, octet in (("h1", 11), ("i1", 12)):
-        body = {"name": "own", "config": {"ipv4.address": f"10.247.{octet}.1/24"}}
+        body = {"name": "own", "config": {"ipv4.address": f"10.199.{octet}.1/24"}}
         assert (await client.ask("POST", f"/1.0/networks?target={host}", body)).status == 201
     assert await having(clean_lab, "own") == []
     row = (await client.get("/1.0/networks?recursion=1&filter=name+eq+own"))[0]
@@ -88,10 +88,10 @@ async def test_members_may_get_their_own_keys_first(client: Client, clean_lab: L
     answer = await client.ask("POST", "/1.0/networks", {"name": "own", "config": {"ipv6.address": "none"}})
     assert answer.status == 201, answer.body
     assert await having(clean_lab, "own") == ["h1", "i1"]
-    assert (await config(clean_lab, "h1", "own"))["ipv4.address"] == "10.247.11.1/24"
-    assert (await config(clean_lab, "i1", "own"))["ipv4.address"] == "10.247.12.1/24"
+    assert (await config(clean_lab, "h1", "own"))["ipv4.address"] == "10.199.11.1/24"
+    assert (await config(clean_lab, "i1", "own"))["ipv4.address"] == "10.199.12.1/24"
     at_i1 = await client.get("/1.0/networks/own?target=i1")
-    assert (at_i1["config"]["ipv4.address"], at_i1["locations"]) == ("10.247.12.1/24", ["i1"])
+    assert (at_i1["config"]["ipv4.address"], at_i1["locations"]) == ("10.199.12.1/24", ["i1"])
 
 
 async def test_a_pending_network_can_be_given_up(client: Client, clean_lab: Lab) -> None:
@@ -179,7 +179,7 @@ async def test_state_and_leases_are_those_of_all_hosts(client: Client, clean_lab
 
 
 async def test_forwards_belong_to_one_host(client: Client, clean_lab: Lab) -> None:
-    listening = {"listen_address": "10.247.9.9", "config": {}, "ports": []}
+    listening = {"listen_address": "10.199.9.9", "config": {}, "ports": []}
     path = "/1.0/networks/lxdbr0/forwards"
     unsure = await client.ask("POST", path, listening)
     assert unsure.status == 409
@@ -187,19 +187,19 @@ async def test_forwards_belong_to_one_host(client: Client, clean_lab: Lab) -> No
         await client.done("POST", f"{path}?target={host}", listening)
     rows = await client.get(f"{path}?recursion=1")
     assert sorted((row["listen_address"], row["location"]) for row in rows) == [
-        ("10.247.9.9", "h1"),
-        ("10.247.9.9", "h2"),
+        ("10.199.9.9", "h1"),
+        ("10.199.9.9", "h2"),
     ]
-    one = await client.ask("GET", f"{path}/10.247.9.9")
+    one = await client.ask("GET", f"{path}/10.199.9.9")
     text = "Network forward found on more than one cluster member. Please target a specific member"
     assert (one.status, one.error) == (409, text)
-    assert (await client.get(f"{path}/10.247.9.9?target=h2"))["location"] == "h2"
-    await client.done("DELETE", f"{path}/10.247.9.9?target=h2")
-    assert (await client.get(f"{path}/10.247.9.9"))["location"] == "h1"
-    await client.done("PATCH", f"{path}/10.247.9.9", {"description": "ours"})
-    await client.done("DELETE", f"{path}/10.247.9.9")
+    assert (await client.get(f"{path}/10.199.9.9?target=h2"))["location"] == "h2"
+    await client.done("DELETE", f"{path}/10.199.9.9?target=h2")
+    assert (await client.get(f"{path}/10.199.9.9"))["location"] == "h1"
+    await client.done("PATCH", f"{path}/10.199.9.9", {"description": "ours"})
+    await client.done("DELETE", f"{path}/10.199.9.9")
     assert await client.get(path) == []
-    assert (await client.ask("GET", f"{path}/10.247.9.9")).status == 404
+    assert (await client.ask("GET", f"{path}/10.199.9.9")).status == 404
 
 
 async def test_acls_are_one_on_all_hosts(client: Client, clean_lab: Lab) -> None:
@@ -238,12 +238,12 @@ async def test_acls_are_one_on_all_hosts(client: Client, clean_lab: Lab) -> None
 async def test_zones_and_their_records(client: Client, clean_lab: Lab) -> None:
     await client.done("POST", "/1.0/network-zones", {"name": "lab.example", "config": {}})
     try:
-        entry = {"type": "A", "value": "10.247.1.9"}
+        entry = {"type": "A", "value": "10.199.1.9"}
         path = "/1.0/network-zones/lab.example/records"
         await client.done("POST", path, {"name": "www", "entries": [entry], "config": {}})
         assert await client.get(path) == [f"{path}/www"]
         for host in ALL:
-            assert (await direct.ask(clean_lab, host, "GET", f"{path}/www"))["entries"][0]["value"] == "10.247.1.9"
+            assert (await direct.ask(clean_lab, host, "GET", f"{path}/www"))["entries"][0]["value"] == "10.199.1.9"
         await client.done("PATCH", f"{path}/www", {"description": "the site"})
         assert (await client.get(f"{path}/www"))["description"] == "the site"
         await client.done("DELETE", f"{path}/www")
@@ -268,7 +268,7 @@ async def test_the_stock_client_does_all_of_it(lxc: Stock, clean_lab: Lab) -> No
     edited = shown.replace('description: ""', "description: edited")
     await lxc("network", "edit", "clibr", stdin=edited.encode())
     assert (await direct.ask(clean_lab, "i1", "GET", "/1.0/networks/clibr"))["description"] == "edited"
-    assert "10.247.1.1" in await lxc("network", "info", "clibr", "--target", "h2")
+    assert "10.199.1.1" in await lxc("network", "info", "clibr", "--target", "h2")
     await lxc("network", "list-leases", "clibr")
     await lxc("network", "rename", "clibr", "clibr2")
     await lxc("network", "delete", "clibr2")
@@ -315,15 +315,15 @@ async def test_lxc_on_what_hangs_on_networks(lxc: Stock, clean_lab: Lab) -> None
         await lxc("network", "acl", "delete", "web")
         await lxc("network", "zone", "create", "cli.example")
         await lxc("network", "zone", "record", "create", "cli.example", "www")
-        await lxc("network", "zone", "record", "entry", "add", "cli.example", "www", "A", "10.247.1.9")
-        assert "10.247.1.9" in await lxc("network", "zone", "record", "show", "cli.example", "www")
+        await lxc("network", "zone", "record", "entry", "add", "cli.example", "www", "A", "10.199.1.9")
+        assert "10.199.1.9" in await lxc("network", "zone", "record", "show", "cli.example", "www")
         await lxc("network", "zone", "record", "delete", "cli.example", "www")
         await lxc("network", "zone", "delete", "cli.example")
-        await lxc("network", "forward", "create", "lxdbr0", "10.247.9.8", "--target", "h2")
+        await lxc("network", "forward", "create", "lxdbr0", "10.199.9.8", "--target", "h2")
         assert "h2" in await lxc("network", "forward", "list", "lxdbr0")
-        await lxc("network", "forward", "set", "lxdbr0", "10.247.9.8", "user.a=b", "--target", "h2")
-        assert "user.a" in await lxc("network", "forward", "show", "lxdbr0", "10.247.9.8")
-        await lxc("network", "forward", "delete", "lxdbr0", "10.247.9.8", "--target", "h2")
+        await lxc("network", "forward", "set", "lxdbr0", "10.199.9.8", "user.a=b", "--target", "h2")
+        assert "user.a" in await lxc("network", "forward", "show", "lxdbr0", "10.199.9.8")
+        await lxc("network", "forward", "delete", "lxdbr0", "10.199.9.8", "--target", "h2")
     finally:
         for kind, name in (("network-acls", "web"), ("network-zones", "cli.example")):
             for host in await direct.having(clean_lab, f"/1.0/{kind}/{name}"):

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,8 +171,20 @@ class LabHost(Machine):
         os.kill(pid, number)
 
     def hang(self) -> None:
-        """The daemon stops answering: connections are accepted by the kernel, and then silence."""
+        """The daemon stops answering: connections are accepted by the kernel, and then silence.
+
+        Returns when every thread of it has stopped: until then one may still answer.
+        """
         self._signal(signal.SIGSTOP)
+        until(lambda: self._states() <= {"T", "t"}, 10, f"{self.name}: stopping")
+
+    def _states(self) -> set[str]:
+        """What the daemon's threads do, as letters of proc(5)."""
+        states = set()
+        for thread in Path(f"/proc/{self.daemon_pid}/task").glob("*/stat"):
+            with suppress(OSError):  # it ended meanwhile
+                states.add(thread.read_text().rpartition(")")[2].split()[0])
+        return states
 
     def unhang(self) -> None:
         self._signal(signal.SIGCONT)

@@ -42,12 +42,7 @@ def configure(host: LabHost, image: Path, client_certificate: Path, password: st
     if "fast" not in pools and shutil.which("mkfs.btrfs", path=PATH):
         host.api("POST", "/1.0/storage-pools", {"name": "fast", "driver": "btrfs", "config": {"size": "2GiB"}})
     if host.kind.bridge not in _names(host.api("GET", "/1.0/networks")):
-        config = {
-            "ipv4.address": host.layout.container_gateway(host.octet),
-            "ipv4.nat": "true",
-            "ipv6.address": "none",
-        }
-        host.api("POST", "/1.0/networks", {"name": host.kind.bridge, "type": "bridge", "config": config})
+        host.api("POST", "/1.0/networks", {"name": host.kind.bridge, "type": "bridge", "config": _bridge_config(host)})
     _default_profile(host)
     _certificates(host, client_certificate)
     _image(host, image)
@@ -75,6 +70,7 @@ def reset(host: LabHost, image: Path, client_certificate: Path) -> None:
     _delete_profiles(host, "default")
     _default_profile(host)
     _delete_networks(host, "default")
+    _restore_bridge(host)
     for pool in _names(host.api("GET", "/1.0/storage-pools")):
         if pool not in POOLS:
             _delete(host, f"/1.0/storage-pools/{quote(pool)}")
@@ -103,6 +99,19 @@ def _restore_server_config(host: LabHost) -> None:
     extra = {key: "" for key in have if key not in wanted and not key.startswith("volatile.")}
     if extra or any(have.get(key) != value for key, value in wanted.items()):
         host.api("PATCH", "/1.0", {"config": wanted | extra})
+
+
+def _bridge_config(host: LabHost) -> dict[str, str]:
+    return {"ipv4.address": host.layout.container_gateway(host.octet), "ipv4.nat": "true", "ipv6.address": "none"}
+
+
+def _restore_bridge(host: LabHost) -> None:
+    path, wanted = f"/1.0/networks/{host.kind.bridge}", _bridge_config(host)
+    for forward in _names(host.api("GET", f"{path}/forwards")):
+        _delete(host, f"{path}/forwards/{forward}")
+    have = host.api("GET", path)
+    if (have["config"], have["description"]) != (wanted, ""):
+        host.api("PUT", path, {"config": wanted, "description": ""})
 
 
 def _default_profile(host: LabHost) -> None:

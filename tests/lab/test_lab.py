@@ -243,6 +243,10 @@ def test_undo_faults_undoes_all_at_once(clean_lab: Lab) -> None:
 # -- cleaning
 
 
+NEVER = ("0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z")
+"""An image that does not expire, before and after somebody edited it."""
+
+
 def everything(host: LabHost) -> dict[str, Any]:
     """All that a daemon has, but for times and counters."""
     seen: dict[str, Any] = {}
@@ -261,7 +265,7 @@ def everything(host: LabHost) -> dict[str, Any]:
             {
                 key: value
                 for key, value in each.items()
-                if key not in ("used_by", "uploaded_at", "last_used_at", "cached")
+                if key not in ("used_by", "uploaded_at", "last_used_at", "cached") and value not in NEVER
             }
             for each in sorted(listed, key=lambda each: str(each.get("name", each.get("fingerprint"))))
             if each.get("managed", True)
@@ -291,6 +295,7 @@ def test_clean_puts_everything_back(clean_lab: Lab, name: str) -> None:
     host.cli("init", "there", "far", "--project", "other", "-s", "default")
     host.cli("storage", "volume", "create", "default", "data")
     host.cli("storage", "create", "more", "dir")
+    host.cli("network", "set", host.kind.bridge, "user.rack=7")
     host.cli("network", "create", "extra", f"ipv4.address={third_octet}.1/24", "ipv6.address=none")
     host.cli("image", "delete", "busybox")
     host.cli("image", "import", str(lab.make_image("other")), "--alias", "busybox", "--alias", "more")
