@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab import cluster
 from tests.lab.lab import Lab
 from tests.lab.layout import LabError
 from tests.lab.packages import why_no_lab
@@ -24,7 +25,11 @@ _passed: set[str] = set()
 
 @pytest.hookimpl(tryfirst=True)  # before -m is looked at
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    on_lab = [item for item in items if "lab" in getattr(item, "fixturenames", ()) or item.get_closest_marker("lab")]
+    on_lab = [
+        item
+        for item in items
+        if {"lab", "cluster_lab"} & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("lab")
+    ]
     for item in on_lab:
         item.add_marker("lab")
         _on_lab.add(item.nodeid)
@@ -72,6 +77,38 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
         finally:
             if not was_up:
                 lab.down()
+
+
+@pytest.fixture(scope="session")
+def cluster_lab() -> Iterator[Lab]:
+    """Two real clusters, h1 and h2 of LXD, i1 and i2 of Incus, in a lab of their own: the other lab's stay independent.
+
+    One that was up already is used, and stays up.
+    """
+    lab = cluster.lab_of_cluster(Lab().layout.number)
+    with socket.socket(socket.AF_UNIX) as claim:
+        try:
+            claim.bind(f"\0lxdpm-lab-{lab.layout.number}")
+        except OSError:
+            raise LabError(f"another test run uses lab {lab.layout.number}: set LXDPM_LAB to another number") from None
+        was_up = lab.is_up
+        try:
+            cluster.up(lab)
+            cluster.clean(lab)
+            yield lab
+        finally:
+            if not was_up:
+                lab.down()
+
+
+@pytest.fixture
+def clean_cluster(cluster_lab: Lab) -> Iterator[Lab]:
+    """The clusters; afterwards every fault is undone, and all that the test made is removed."""
+    try:
+        yield cluster_lab
+    finally:
+        cluster_lab.undo_faults()
+        cluster.clean(cluster_lab)
 
 
 @pytest.fixture

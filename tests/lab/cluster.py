@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from tests.lab import rest
+from tests.lab import clients, rest
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.layout import INCUS, LXD, NUMBERS, LabError
@@ -26,12 +26,22 @@ def lab_of_cluster(number: int) -> Lab:
     return Lab((number + APART) % len(NUMBERS))
 
 
-def make_cluster(lab: Lab, names: Sequence[str] = ("h1", "h2")) -> None:
+def up(lab: Lab) -> None:
+    """A lab of two clusters: h1 and h2 of LXD, i1 and i2 of Incus. Setting up again what is one would break it."""
+    if not lab.is_up:
+        lab.up(lxd=2, incus=2)
+    lab.undo_faults()
+    make_cluster(lab, ("h1", "h2"))
+    make_cluster(lab, ("i1", "i2"))
+
+
+def make_cluster(lab: Lab, names: Sequence[str]) -> None:
     """Make the hosts one cluster whose first member is the first of them; does nothing when they are one already."""
     first, *others = (lab.hosts[name] for name in names)
     if first.api("GET", "/1.0")["environment"]["server_clustered"]:
         return
     first.api("PUT", "/1.0/cluster", {"server_name": first.name, "enabled": True})
+    first.api("PATCH", "/1.0", {"config": {"cluster.offline_threshold": "11"}})  # seconds; 11 is the least
     for host in others:
         _empty(host)
         _join(host, first)
@@ -40,11 +50,16 @@ def make_cluster(lab: Lab, names: Sequence[str] = ("h1", "h2")) -> None:
         20,
         "members online",
     )
+    clients.write_configurations(lab.layout, lab.hosts)  # a cluster has one certificate, another than its members had
 
 
 def clean(lab: Lab) -> None:
-    """Remove what tests made in the cluster; every member must answer."""
-    first = next(iter(lab.hosts.values()))
+    """Remove what tests made in the clusters; every member must answer."""
+    for name in ("h1", "i1"):
+        _clean(lab, lab.hosts[name])
+
+
+def _clean(lab: Lab, first: LabHost) -> None:
     for each in first.api("GET", "/1.0/instances?recursion=1&all-projects=true") or []:
         path, query = f"/1.0/instances/{quote(each['name'])}", f"?project={quote(each['project'])}"
         if each["status"] != "Stopped":

@@ -16,7 +16,7 @@ from tests.lab.run import PATH
 
 BASIC = (
     "dnsmasq-base", "busybox-static", "uidmap", "squashfs-tools", "iproute2", "nftables", "rsync", "openssh-server",
-    "openssh-client", "btrfs-progs", "openssl", "curl", "tmux",
+    "openssh-client", "btrfs-progs", "openssl", "curl", "tmux", "ansible",
 )  # fmt: skip
 LXD_PACKAGES = ("lxd", "lxd-client")
 INCUS_PACKAGES = ("incus-base", "incus-client")
