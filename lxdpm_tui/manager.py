@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from lxdpm_tui.actions import images, load_all
+from lxdpm_tui.actions.hosts_follow import HostsFile
 from lxdpm_tui.actions.instances import launch_plans
+from lxdpm_tui.actions.plan_run import PlanRun
 from lxdpm_tui.actions.registry import ActionError, registry
+from lxdpm_tui.actions.there import THE_CLUSTERS_OWN
 from lxdpm_tui.actions.undo import undo_handlers
 from lxdpm_tui.config import HostConfig, Paths
 from lxdpm_tui.fleet.fleet import Fleet
@@ -23,6 +28,7 @@ from lxdpm_tui.scheduler.scheduler import Scheduler
 from lxdpm_tui.store import Store
 from lxdpm_tui.tasks.manager import TaskManager
 from lxdpm_tui.tasks.task import Task
+from lxdpm_tui.upstream import Upstream
 
 caller: ContextVar[str] = ContextVar("caller", default="local")
 """Who asks: "console", "cli", "unix" or the fingerprint of a client's certificate. For the audit and task owners."""
@@ -41,7 +47,9 @@ class AlreadyRunning(Exception):
 class Manager:
     """Everything behind both front doors. Use `async with Manager.open(...)`.
 
+    attached_to: the address of the server that another manager serves; "" for a manager of one's own.
     claims: (project, name) of instances that are being made or renamed, so that no name is given twice.
+    plans: the bulk acts that run or are paused, by the ids of their tasks.
     """
 
     registry = registry
@@ -55,6 +63,10 @@ class Manager:
         self.tasks = TaskManager(store, fleet.until_usable)
         self.tasks.undo_handlers.update(undo_handlers(self))
         self.claims: set[tuple[str, str]] = set()
+        self.plans: dict[str, PlanRun] = {}
+        self.hosts_file = HostsFile(self)
+        self.upstream = Upstream(fleet, self.tasks, self.scheduler)
+        self.attached_to = ""
         self._audits: dict[asyncio.Task[None], Task] = {}
         self.inventory.subscribe(self._instances_seen)
 
@@ -66,38 +78,65 @@ class Manager:
         Raises AlreadyRunning, StoreError. Does not wait for any host.
         """
         paths.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        load_all()
         lock = take_lock(paths)
         try:
-            store = Store(paths.database)
-            await store.open()
-            try:
-                identity = await asyncio.to_thread(ensure_identity, paths.state_dir)
-                fleet = Fleet(hosts, identity, frozenset(await store.list_maintenance()))
-                manager = cls(paths, fleet, store)
-                await manager.scheduler.load()
-                end_images = images.begin(manager)
-                try:
-                    await fleet.start()
-                    await manager.tasks.recover()
-                    yield manager
-                finally:
-                    end_images()
-                    await manager.tasks.close()
-                    await manager._finish_audits()
-                    await fleet.close()
-                    await manager.scheduler.close()
-            finally:
-                await store.close()
+            async with cls._opened(paths, hosts, paths.state_dir) as manager:
+                yield manager
         finally:
             os.close(lock)
+
+    @classmethod
+    @asynccontextmanager
+    async def attach(cls, paths: Paths, server: HostConfig) -> AsyncIterator[Manager]:
+        """A manager for one server that is managed elsewhere: a gateway, a cluster, a daemon. Takes no lock and keeps
+        nothing.
+
+        paths: state_dir has the client certificate to show.  Raises StoreError. Does not wait for the server.
+        """
+        paths.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="lxdpm-attached-") as folder:
+            async with cls._opened(Paths(paths.hosts_file, Path(folder)), [server], paths.state_dir) as manager:
+                manager.attached_to = str(server.address)
+                yield manager
+
+    @classmethod
+    @asynccontextmanager
+    async def _opened(cls, paths: Paths, hosts: Iterable[HostConfig], identity_dir: Path) -> AsyncIterator[Manager]:
+        load_all()
+        store = Store(paths.database)
+        await store.open()
+        try:
+            identity = await asyncio.to_thread(ensure_identity, identity_dir)
+            fleet = Fleet(hosts, identity, frozenset(await store.list_maintenance()))
+            manager = cls(paths, fleet, store)
+            await manager.scheduler.load()
+            end_images = images.begin(manager)
+            try:
+                await fleet.start()
+                await manager.tasks.recover()
+                yield manager
+            finally:
+                end_images()
+                await manager.hosts_file.close()
+                await manager.tasks.close()
+                manager.upstream.close()
+                await manager._finish_audits()
+                await fleet.close()
+                await manager.scheduler.close()
+        finally:
+            await store.close()
 
     @property
     def caller(self) -> str:
         return caller.get()
 
     async def run(self, action: str, /, **arguments: Any) -> Task:
-        """Start an action by name; it is entered in the audit, also when refused. Raises ActionError."""
+        """Start an action by name; it is entered in the audit, also when refused. Raises ActionError.
+
+        When all of the fleet is another gateway it is started there, which may raise the HostError family.
+        """
+        if self.upstream.ours:
+            return await self.upstream.run(action, arguments)
         try:
             task = await registry.run(self, action, **arguments)
         except ActionError as error:
@@ -105,6 +144,13 @@ class Manager:
             raise
         await self.audit(action, arguments, task)
         return task
+
+    async def set_strategy(self, wanted: str) -> None:
+        """Choose how instances are placed. Raises ActionError, and the HostError family when a gateway places them."""
+        if self.upstream.ours:
+            await self.upstream.set_strategy(wanted)
+        else:
+            await self.scheduler.set_strategy(wanted)
 
     async def audit(self, action: str, arguments: dict[str, Any], task: Task) -> None:
         """Enter a started action in the audit; its result follows when the task ends."""
@@ -124,7 +170,7 @@ class Manager:
                 result.cancel()
         await asyncio.gather(*self._audits, return_exceptions=True)
 
-    def plan(self, **arguments: Any) -> list[dict[str, Any]]:
+    def plan(self, /, **arguments: Any) -> list[dict[str, Any]]:
         """Where a launch with these arguments would go and why, one decision an instance; nothing is held.
 
         Arguments as for the action `launch`. Raises ActionError.
@@ -134,6 +180,9 @@ class Manager:
         strategy = full.pop("strategy")
         full.pop("no_start")
         plans = launch_plans(self, **full)
+        if self.upstream.places and not full["target"]:
+            chosen = {"chosen": "a member of the cluster's choice", "strategy": THE_CLUSTERS_OWN, "hosts": []}
+            return [{"instance": plan.request.instance, **chosen} for plan in plans]
         decisions = self.scheduler.plan_all([plan.request for plan in plans], strategy)
         return [
             {"instance": plan.request.instance, **decision.to_dict()}
@@ -142,7 +191,7 @@ class Manager:
 
     def _instances_seen(self, change: ChangeSet) -> None:
         """An instance that shows up in the inventory is counted there; what was held for it is over."""
-        if change.kind == "instances":
+        if change.kind == "instances" and not change.figures:
             for key in change.changed:
                 self.scheduler.seen(key.host, key.project, key.name)
 
@@ -153,9 +202,25 @@ def take_lock(paths: Paths) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        holder = os.pread(descriptor, 32, 0).strip()
+        holder = os.pread(descriptor, 32, 0).partition(b"\n")[0].strip()
         os.close(descriptor)
         raise AlreadyRunning(int(holder) if holder.isdigit() else 0, str(paths.state_dir)) from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+def note_socket(paths: Paths, socket: Path | None) -> None:
+    """Write beside our process id where we serve (None: no longer), for those who find the lock taken."""
+    where = "" if socket is None else f"\n{socket}"
+    paths.lock_file.write_text(f"{os.getpid()}{where}")
+
+
+def noted_socket(paths: Paths) -> Path | None:
+    """Where the manager that holds the lock serves; None when it does not, or not yet."""
+    try:
+        _, _, where = paths.lock_file.read_text().partition("\n")
+    except OSError:
+        return None
+    socket = Path(where.strip()) if where.strip() else None
+    return socket if socket is not None and socket.is_socket() else None

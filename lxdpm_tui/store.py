@@ -205,17 +205,21 @@ class Store:
         def work() -> bool:
             with self._transaction() as db:
                 cursor = db.execute(
-                    "INSERT OR IGNORE INTO trust VALUES (?, ?, ?, ?, ?, ?)",
-                    (row.fingerprint, row.name, row.certificate, row.restricted, _dump(row.projects), row.added),
-                )
+                    "INSERT OR IGNORE INTO trust VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        row.fingerprint, row.name, row.certificate, row.restricted, _dump(row.projects), row.added,
+                        row.read_only,
+                    ),
+                )  # fmt: skip
                 return cursor.rowcount == 1
 
         return await self._call(work)
 
-    async def update_trusted(self, fingerprint: str, name: str, restricted: bool, projects: Sequence[str]) -> None:
+    async def update_trusted(self, row: TrustRow) -> None:
+        """All but its certificate and when it was let in."""
         await self._write(
-            "UPDATE trust SET name = ?, restricted = ?, projects = ? WHERE fingerprint = ?",
-            name, restricted, _dump(list(projects)), fingerprint,
+            "UPDATE trust SET name = ?, restricted = ?, projects = ?, read_only = ? WHERE fingerprint = ?",
+            row.name, row.restricted, _dump(list(row.projects)), row.read_only, row.fingerprint,
         )  # fmt: skip
 
     async def remove_trusted(self, fingerprint: str) -> None:
@@ -227,8 +231,8 @@ class Store:
 
     async def add_token(self, row: TokenRow) -> None:
         await self._write(
-            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?)",
-            row.id, row.name, row.digest, row.restricted, _dump(row.projects), row.created, row.expires,
+            "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            row.id, row.name, row.digest, row.restricted, _dump(row.projects), row.created, row.expires, row.read_only,
         )  # fmt: skip
 
     async def take_token(self, digest: str, now: float) -> TokenRow | None:
@@ -402,5 +406,6 @@ R = TypeVar("R", TrustRow, TokenRow)
 
 
 def _trust_row(kind: type[R], row: sqlite3.Row) -> R:
-    fields = {**dict(row), "restricted": bool(row["restricted"]), "projects": tuple(json.loads(row["projects"]))}
+    flags = {name: bool(row[name]) for name in ("restricted", "read_only")}
+    fields = {**dict(row), **flags, "projects": tuple(json.loads(row["projects"]))}
     return kind(**fields)

@@ -38,6 +38,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE tokens (id TEXT PRIMARY KEY, name TEXT NOT NULL, digest TEXT NOT NULL UNIQUE,"
         " restricted INTEGER NOT NULL, projects TEXT NOT NULL, created REAL NOT NULL, expires REAL NOT NULL)",
     ),
+    (
+        "ALTER TABLE trust ADD COLUMN read_only INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE tokens ADD COLUMN read_only INTEGER NOT NULL DEFAULT 0",
+    ),
 )
 
 SECRET_WORDS = ("password", "passwd", "secret", "token", "private", "user-data", "vendor-data")
@@ -135,7 +139,7 @@ class AuditRow:
 class TrustRow:
     """A client certificate that is let in. fingerprint: SHA-256, hex.  certificate: PEM.
 
-    restricted: to the projects named; else it may do everything.
+    restricted: to the projects named; else it may do everything.  read_only: it may change nothing, wherever.
     """
 
     fingerprint: str
@@ -144,6 +148,7 @@ class TrustRow:
     restricted: bool = False
     projects: tuple[str, ...] = ()
     added: float = 0.0
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +162,7 @@ class TokenRow:
     projects: tuple[str, ...]
     created: float
     expires: float
+    read_only: bool = False
 
 
 def without_secrets(value: Any, name: str = "") -> Any:

@@ -31,7 +31,8 @@ class HostConfig:
     """One [[hosts]] entry.
 
     labels: label -> value, "" for a bare label.  fingerprint: SHA-256 of the server certificate, 64 hex digits.
-    identity_file, known_hosts: ssh only; None = what ~/.ssh/config and the usual files say.
+    identity_file, known_hosts: ssh only; None = what ~/.ssh/config and the usual files say.  read_only: every change is
+    refused before it is sent.
     """
 
     name: str
@@ -40,6 +41,7 @@ class HostConfig:
     fingerprint: str | None = None
     identity_file: str | None = None
     known_hosts: str | None = None
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,23 @@ def remove_host(path: Path, name: str) -> None:
     _write(path, tomlkit.dumps(document))
 
 
+def set_labels(path: Path, name: str, labels: Mapping[str, str]) -> None:
+    """Give a host of the file other labels; comments stay. Raises ConfigError: no such host, no such labels."""
+    import tomlkit
+
+    text = _read(path)
+    index = next((index for index, host in enumerate(_parse(path, text)) if host.name == name), None)
+    if index is None:
+        raise ConfigError([Problem(str(path), 0, "name", f"there is no host {name}")])
+    document = tomlkit.parse(text)
+    table = tomlkit.inline_table()
+    table.update(dict(labels))
+    document["hosts"][index]["labels"] = table
+    changed = tomlkit.dumps(document)
+    _parse(path, changed)
+    _write(path, changed)
+
+
 # -- reading
 
 
@@ -176,7 +195,7 @@ def _parse(path: Path, text: str) -> list[HostConfig]:
     return hosts
 
 
-_KEYS = ("name", "address", "labels", "fingerprint", "identity_file", "known_hosts")
+_KEYS = ("name", "address", "labels", "fingerprint", "identity_file", "known_hosts", "read_only")
 
 
 def _entry(entry: Mapping[str, Any], directory: Path, complain: Callable[[str, str], None]) -> HostConfig | None:
@@ -214,9 +233,13 @@ def _entry(entry: Mapping[str, Any], directory: Path, complain: Callable[[str, s
         if value and address and address.scheme != "ssh":
             complain(key, "is for ssh:// addresses only")
     labels = _labels(entry.get("labels", {}), complain)
+    read_only = entry.get("read_only", False)
+    if not isinstance(read_only, bool):
+        complain("read_only", "expected true or false")
     if name is None or address is None:
         return None
-    return HostConfig(name, address, labels, fingerprint, files["identity_file"], files["known_hosts"])
+    identity_file, known_hosts = files["identity_file"], files["known_hosts"]
+    return HostConfig(name, address, labels, fingerprint, identity_file, known_hosts, read_only is True)
 
 
 def _labels(value: object, complain: Callable[[str, str], None]) -> dict[str, str]:
@@ -282,6 +305,8 @@ def _as_table(host: HostConfig) -> dict[str, Any]:
     for key in ("fingerprint", "identity_file", "known_hosts"):
         if value := getattr(host, key):
             table[key] = value
+    if host.read_only:
+        table["read_only"] = True
     if host.labels:
         table["labels"] = dict(host.labels) if any(host.labels.values()) else list(host.labels)
     return table

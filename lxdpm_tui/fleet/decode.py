@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from lxdpm_tui.fleet.fields import search_text
 from lxdpm_tui.fleet.inventory import Image, Instance, Key, Profile
 from lxdpm_tui.fleet.units import parse_size
 
@@ -84,6 +85,10 @@ class InstanceWire(msgspec.Struct):
     state: StateWire | None = None
 
 
+class _Located(msgspec.Struct):
+    location: str = ""
+
+
 class LifecycleWire(msgspec.Struct):
     action: str = ""
     source: str = ""
@@ -110,6 +115,7 @@ _image = msgspec.json.Decoder(ImageWire)
 _profile = msgspec.json.Decoder(ProfileWire)
 _state = msgspec.json.Decoder(StateWire)
 _operation = msgspec.json.Decoder(OperationWire)
+_located = msgspec.json.Decoder(_Located)
 _event = msgspec.json.Decoder(EventWire)
 _lifecycle = msgspec.json.Decoder(LifecycleWire)
 
@@ -168,6 +174,16 @@ def server(metadata: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def is_clustered(metadata: Mapping[str, Any]) -> bool:
+    """Whether GET /1.0 answers for a cluster: LXD's or Incus', or a gateway, which looks like one."""
+    return bool((metadata.get("environment") or {}).get("server_clustered"))
+
+
+def location(raw: Raw) -> str:
+    """The cluster member that an object is on; "" or "none" when it is on no single one."""
+    return _located.decode(raw).location
+
+
 def borrowers(projects: Iterable[Mapping[str, Any]], kind: str) -> list[str]:
     """Names of the projects that have no images (or profiles) of their own, and show those of default."""
     own = ("true", "1", "yes", "on")
@@ -177,6 +193,22 @@ def borrowers(projects: Iterable[Mapping[str, Any]], kind: str) -> list[str]:
         if project["name"] != "default"
         and str((project.get("config") or {}).get(f"features.{kind}", "")).lower() not in own
     ]
+
+
+class _Addressed(msgspec.Struct):
+    name: str
+    project: str = ""
+    state: StateWire | None = None
+
+
+_addressed = msgspec.json.Decoder(_Addressed)
+
+
+def addresses(host: str, raw: Raw, project: str = "") -> tuple[Key, tuple[str, ...]]:
+    """Whose they are, out of recursion=2. project: if the row itself tells none (LXD 4)."""
+    wire = _addressed.decode(raw)
+    found = addresses_of(wire.state) if wire.state is not None else ()
+    return Key(host, wire.project or project or "default", wire.name), found
 
 
 def instance(host: str, raw: Raw, memory_total: int = 0, project: str = "") -> Instance:
@@ -216,6 +248,7 @@ def instance(host: str, raw: Raw, memory_total: int = 0, project: str = "") -> I
         row.addresses = addresses_of(wire.state)
         if wire.state.memory is not None and wire.status == "Running":
             row.memory = wire.state.memory.usage
+    search_text(row)  # now, host by host, and not for all of them when the first filter is typed
     return row
 
 
@@ -278,30 +311,78 @@ def _nets(devices: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
             yield str(name)
 
 
-_SAMPLE = re.compile(
+_IDLE = "idle"
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+# As the daemons write their labels, in the order of the alphabet; any other order is read by _LABEL.
+_CPU = re.compile(r'_cpu_seconds_total\{[^}]*?mode="(\w+)",name="([^"\\]*)",project="([^"\\]*)"[^}]*\} (\S+)')
+_MEMORY = re.compile(r'_memory_Mem(Total|Available)_bytes\{name="([^"\\]*)",project="([^"\\]*)"[^}]*\} (\S+)')
+_ANY = re.compile(
     r"^(?:lxd|incus)_(memory_MemTotal_bytes|memory_MemAvailable_bytes|cpu_seconds_total)\{([^}]*)\} (\S+)", re.M
 )
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_PORTION = 1 << 17  # characters of metrics read at once: some 1 ms
 
 
-def figures(host: str, text: str) -> dict[Key, tuple[int, float]]:
-    """Per instance (memory used in bytes, CPU seconds since its start) out of one /1.0/metrics answer.
+class Figures:
+    """Per instance memory used and CPU seconds since its start, out of one /1.0/metrics answer.
 
     Memory is total less available, as the instance itself would see it; idle CPU time does not count.
     """
-    total: dict[Key, float] = {}
-    free: dict[Key, float] = {}
-    cpu: dict[Key, float] = {}
-    for metric, labels, value in _SAMPLE.findall(text):
-        label = dict(_LABEL.findall(labels))
-        if "name" not in label:
-            continue
-        key = Key(host, label.get("project", "default"), label["name"])
-        number = float(value)
-        if metric == "memory_MemTotal_bytes":
-            total[key] = number
-        elif metric == "memory_MemAvailable_bytes":
-            free[key] = number
-        elif label.get("mode") != "idle":
-            cpu[key] = cpu.get(key, 0.0) + number
-    return {key: (int(size - free.get(key, size)), cpu.get(key, 0.0)) for key, size in total.items()}
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._total: dict[tuple[str, str], float] = {}
+        self._free: dict[tuple[str, str], float] = {}
+        self._cpu: dict[tuple[str, str], float] = {}
+
+    def add(self, text: str) -> None:
+        """Some whole lines."""
+        cpu, free, total = self._cpu, self._free, self._total
+        expected = text.count("_cpu_seconds_total{") + text.count("_memory_MemTotal_bytes{")
+        expected += text.count("_memory_MemAvailable_bytes{")
+        if not expected:
+            return
+        cpus, memory = _CPU.findall(text), _MEMORY.findall(text)
+        if len(cpus) + len(memory) != expected:
+            return self._add_any(text)
+        for mode, name, project, value in cpus:
+            if mode != _IDLE:
+                key = (project, name)
+                cpu[key] = cpu.get(key, 0.0) + float(value)
+        for what, name, project, value in memory:
+            (total if what == "Total" else free)[project, name] = float(value)
+
+    def _add_any(self, text: str) -> None:
+        for metric, labels, value in _ANY.findall(text):
+            label = dict(_LABEL.findall(labels))
+            if "name" not in label:
+                continue
+            key = (label.get("project", "default"), label["name"])
+            if metric == "memory_MemTotal_bytes":
+                self._total[key] = float(value)
+            elif metric == "memory_MemAvailable_bytes":
+                self._free[key] = float(value)
+            elif label.get("mode") != _IDLE:
+                self._cpu[key] = self._cpu.get(key, 0.0) + float(value)
+
+    def result(self) -> dict[Key, tuple[int, float]]:
+        """(memory in bytes, CPU seconds) by instance."""
+        return {
+            Key(self._host, *key): (int(size - self._free.get(key, size)), self._cpu.get(key, 0.0))
+            for key, size in self._total.items()
+        }
+
+
+def portions(body: bytes) -> Iterator[str]:
+    """A text in portions of whole lines that are quick to read."""
+    start = 0
+    while start < len(body):
+        end = body.rfind(b"\n", start, start + _PORTION) + 1 if start + _PORTION < len(body) else len(body)
+        yield body[start : end or len(body)].decode()
+        start = end or len(body)
+
+
+def figures(host: str, text: str) -> dict[Key, tuple[int, float]]:
+    """See Figures; of a whole answer at once."""
+    found = Figures(host)
+    found.add(text)
+    return found.result()

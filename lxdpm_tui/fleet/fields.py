@@ -57,6 +57,13 @@ def _instance_text(row: Instance) -> str:
     return " ".join((row.name, row.host, row.status, row.image, *row.addresses, *row.profiles, row.description))
 
 
+def search_text(row: Instance) -> str:
+    """Its text in small letters, made once as long as the row stays as it is."""
+    if not row.search:
+        row.search = _instance_text(row).lower()
+    return row.search
+
+
 def _image_text(row: Image) -> str:
     return " ".join((*row.aliases, row.fingerprint, row.description, row.architecture, *_holders(row)))
 
@@ -104,6 +111,7 @@ INSTANCES = Schema(
     name=lambda row: str(row.name),
     text=_instance_text,
     config=instance_config,
+    small=search_text,
 )
 
 IMAGES = Schema(

@@ -11,7 +11,10 @@ import msgspec
 
 from lxdpm_tui.config import HostConfig
 from lxdpm_tui.fleet import decode
+from lxdpm_tui.fleet.cluster import ClusterWatcher
 from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Inventory
+from lxdpm_tui.fleet.member import MemberHost
+from lxdpm_tui.fleet.members import Shape
 from lxdpm_tui.fleet.watch import EventListener, Watcher
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.identity import ClientIdentity
@@ -35,31 +38,172 @@ class Fleet:
         self._watchers: dict[str, Watcher] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listeners: list[EventListener] = []
+        self._figures_wanted = False
+        self._entries: dict[str, Watcher] = {}
+        self._maintenance = maintenance
+        self.identity = identity
+        self._started = False
         for config in configs:
-            host = Host(config, identity)
-            self.hosts[config.name] = host
-            self._watchers[config.name] = Watcher(host, self.inventory, self._on_event)
-            self.inventory.add_host(
-                HostRecord(
-                    name=config.name,
-                    address=str(config.address),
-                    transport=config.address.scheme,
-                    labels=config.labels,
-                    maintenance=config.name in maintenance,
-                )
-            )
+            self.add(config)
 
     async def start(self) -> None:
-        for name, watcher in self._watchers.items():
-            self._tasks[name] = asyncio.create_task(watcher.run(), name=f"watch {name}")
-            self._tasks[name].add_done_callback(_report)
+        self._started = True
+        for name in self._entries:
+            self._begin(name)
+
+    def _begin(self, name: str) -> None:
+        self._tasks[name] = asyncio.create_task(self._watch(name), name=f"watch {name}")
+        self._tasks[name].add_done_callback(_report)
+
+    # -- hosts that come and go while it runs
+
+    @property
+    def configs(self) -> dict[str, HostConfig]:
+        """The entries by name, as they were given. A cluster is one entry, whatever members it has."""
+        return {name: watcher.host.config for name, watcher in self._entries.items()}
+
+    def add(self, config: HostConfig) -> None:
+        """Take a host in, if it is not in already; it is watched from now on, or from the start on.
+
+        Raises ValueError when its name is taken by another.
+        """
+        if self.configs.get(config.name) == config:
+            return
+        if config.name in self._entries or config.name in self.hosts:
+            raise ValueError(f"there is a host {config.name} already")
+        host = Host(config, self.identity)
+        self._entries[config.name] = Watcher(host, self.inventory, self._on_event)
+        self._add_alone(host)
+        if self._started:
+            self._begin(config.name)
+            self._entries[config.name].want_figures(self._figures_wanted)
+
+    def relabel(self, name: str, config: HostConfig) -> None:
+        """Give an entry another config that differs in its labels only. Raises KeyError."""
+        self._entries[name].host.config = config
+        self.inventory.update_host(name, labels=config.labels)
+
+    async def remove(self, name: str) -> None:
+        """Forget a host and its rows; what runs there goes on. What is under way with it fails. Raises KeyError."""
+        watcher = self._entries.pop(name)
+        watcher.stop()
+        for host in [name, *(each for each, known in self._watchers.items() if known is watcher)]:
+            self._remove(host)
+        task = self._tasks.pop(name, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await watcher.host.close()
 
     async def close(self) -> None:
+        self._closing = True
         for name, task in self._tasks.items():
-            self._watchers[name].stop()
+            self._entries[name].stop()
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await asyncio.gather(*(host.close() for host in self.hosts.values()), return_exceptions=True)
+        await asyncio.gather(*(w.host.close() for w in self._entries.values()), return_exceptions=True)
+
+    # -- entries that are hosts of their own, and those that are clusters
+
+    _closing = False
+
+    async def _watch(self, name: str) -> None:
+        """Watch an entry as what it is; when it turns out to be the other thing, as that."""
+        while True:
+            watcher = self._entries[name]
+            await watcher.run()
+            if self._closing or not watcher.reshaped:
+                return
+            log.info("%s is %s", name, "no cluster any more" if watcher.clustered else "a cluster")
+            if watcher.clustered:
+                for host in [each for each, known in self._watchers.items() if known is watcher]:
+                    self._remove(host)
+                self._entries[name] = Watcher(watcher.host, self.inventory, self._on_event)
+                self._add_alone(watcher.host)
+            else:
+                self._entries[name] = self._as_cluster(watcher.host)
+
+    def _as_cluster(self, entry: Host) -> ClusterWatcher:
+        def joined(host: MemberHost, record: HostRecord) -> None:
+            self.hosts[host.name] = host
+            self._watchers[host.name] = watcher
+            self.inventory.add_host(record)
+            watcher.want_figures(self._figures_wanted)
+
+        alone = len(self._entries) == 1
+        shape = Shape(lambda member: member if alone else f"{entry.name}/{member}", joined, self._remove)
+        watcher = ClusterWatcher(entry, self.inventory, self._on_event, shape)
+        self._watchers[entry.name] = watcher
+        return watcher
+
+    def _add_alone(self, host: Host) -> None:
+        self.hosts[host.name] = host
+        self._watchers[host.name] = self._entries[host.name]
+        self.inventory.add_host(
+            HostRecord(
+                name=host.name,
+                address=str(host.config.address),
+                transport=host.config.address.scheme,
+                labels=host.config.labels,
+                maintenance=host.name in self._maintenance,
+                read_only=host.config.read_only,
+            )
+        )
+
+    def _remove(self, name: str) -> None:
+        self.hosts.pop(name, None)
+        self._watchers.pop(name, None)
+        self.inventory.remove_host(name)
+
+    @property
+    def cluster(self) -> ClusterWatcher | None:
+        """The one cluster that is all of the fleet; None while that is not known, and of other fleets."""
+        [first, *others] = self._entries.values() or [None]
+        return first if isinstance(first, ClusterWatcher) and not others else None
+
+    async def tell_cluster(self, name: str, *, maintenance: bool) -> bool:
+        """Have the cluster of a member keep whether it takes new instances; False for a host of its own.
+
+        Raises KeyError, ApiError and the HostError family.
+        """
+        watcher = self._watchers[name]
+        if not isinstance(watcher, ClusterWatcher):
+            return False
+        await watcher.set_placement(watcher.members.member(name), not maintenance)
+        return True
+
+    def phases(self, name: str) -> list[str]:
+        """The members, by their names here, of the cluster that this host is one of; [] for a host of its own, and
+        behind a gateway, which sees to that itself."""
+        watcher = self._watchers[name]
+        if not isinstance(watcher, ClusterWatcher) or watcher.members.ours:
+            return []
+        return watcher.members.names()
+
+    def member(self, name: str) -> str:
+        """What its cluster calls a host. Raises KeyError."""
+        host = self.hosts[name]
+        return host.member if isinstance(host, MemberHost) else name
+
+    def may_come(self, name: str) -> bool:
+        """Whether it may be a member of a cluster that was not reached since the start."""
+        entry = name.partition("/")[0] if "/" in name else next(iter(self._entries), "")
+        watcher = self._entries.get(entry) if "/" in name or len(self._entries) == 1 else None
+        record = self.inventory.hosts.get(entry)
+        return name not in self.hosts and watcher is not None and record is not None and record.cluster == ""
+
+    def distinct(self, names: Iterable[str]) -> list[str]:
+        """Of these hosts one for each cluster, and all others: what all members have is changed on one of them.
+
+        A member that can be asked stands for its cluster if there is one.
+        """
+        chosen: dict[str, str] = {}
+        for name in names:
+            record = self.inventory.hosts.get(name)
+            group = f"cluster {record.cluster}" if record and record.cluster else f"host {name}"
+            if group not in chosen or (self.inventory.is_stale(chosen[group]) and not self.inventory.is_stale(name)):
+                chosen[group] = name
+        return list(chosen.values())
 
     def watch(self, name: str) -> Watcher:
         """The watcher of a host. Raises KeyError."""
@@ -67,7 +211,8 @@ class Fleet:
 
     def want_figures(self, wanted: bool) -> None:
         """Whether live CPU and memory of instances are to be polled (somebody looks)."""
-        for watcher in self._watchers.values():
+        self._figures_wanted = wanted
+        for watcher in self._entries.values():
             watcher.want_figures(wanted)
 
     # -- events
@@ -88,8 +233,9 @@ class Fleet:
         return [name for name, record in self.inventory.hosts.items() if record.usable]
 
     def silent(self) -> list[str]:
-        """Names of the hosts that cannot be asked now."""
-        return [name for name, record in self.inventory.hosts.items() if not record.usable]
+        """Names of the hosts that cannot be asked now, nor anybody else in their place: a cluster answers for all its
+        members."""
+        return [name for name in self.distinct(self.inventory.hosts) if not self.inventory.hosts[name].usable]
 
     async def fan_out(
         self, ask: Callable[[Host], Awaitable[T]], hosts: Iterable[str] | None = None, budget: float = 5.0
@@ -128,7 +274,7 @@ class Fleet:
         """
         host = self.hosts[name]
         seen: list[str] = []
-        undo = self.subscribe_events(_progress(name, seen, on_progress)) if on_progress else None
+        undo = self.subscribe_events(_progress(seen, on_progress)) if on_progress else None
         lost = asyncio.Event()
         timer: asyncio.TimerHandle | None = None
         was_usable = False
@@ -222,9 +368,9 @@ def operation_id(url: str) -> str:
     return url.partition("?")[0].rstrip("/").rsplit("/", 1)[1]
 
 
-def _progress(host: str, ids: list[str], tell: Callable[[dict[str, Any]], None]) -> EventListener:
-    def listen(name: str, _: bytes, event: decode.EventWire) -> None:
-        if name == host and ids and event.type == "operation":
+def _progress(ids: list[str], tell: Callable[[dict[str, Any]], None]) -> EventListener:
+    def listen(_: str, __: bytes, event: decode.EventWire) -> None:
+        if ids and event.type == "operation":
             operation = msgspec.json.decode(event.metadata)
             if operation.get("id") == ids[0] and operation.get("metadata"):
                 tell(operation["metadata"])

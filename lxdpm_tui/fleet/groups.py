@@ -32,11 +32,29 @@ class Copies:
 
 
 class GroupSource:
-    """Images or profiles of an inventory, one record for all hosts. Keys have host ""."""
+    """Images or profiles of an inventory, one record for all hosts. Keys have host "".
 
-    def __init__(self, inventory: Inventory, kind: Literal["images", "profiles"]) -> None:
+    table: other records than the inventory's, by host and then by key (lookup.py).
+    """
+
+    costly = True  # every host is looked at for one record
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        kind: Literal["images", "profiles"] | None,
+        table: Mapping[str, Mapping[Key, Any]] | None = None,
+    ) -> None:
         self.inventory = inventory
         self.kind = kind
+        self._own = table
+
+    @property
+    def _table(self) -> Mapping[str, Mapping[Key, Any]]:
+        if self._own is not None or self.kind is None:
+            return self._own or {}
+        found: Mapping[str, Mapping[Key, Any]] = getattr(self.inventory, self.kind)
+        return found
 
     @staticmethod
     def key_of(key: Key) -> Key:
@@ -44,14 +62,13 @@ class GroupSource:
         return Key("", key.project, key.name)
 
     def get(self, key: Key) -> Copies | None:
-        table: Mapping[str, Mapping[Key, Any]] = getattr(self.inventory, self.kind)
+        table = self._table
         copies = {host: row for host, rows in table.items() if (row := rows.get(Key(host, key.project, key.name)))}
         return Copies(copies, self.inventory) if copies else None
 
     def items(self) -> Iterable[tuple[Key, Copies]]:
-        table: Mapping[str, Mapping[Key, Any]] = getattr(self.inventory, self.kind)
         found: dict[Key, dict[str, Any]] = {}
-        for host, rows in list(table.items()):
+        for host, rows in list(self._table.items()):
             for key, row in rows.items():
                 found.setdefault(self.key_of(key), {})[host] = row
         for key, copies in found.items():

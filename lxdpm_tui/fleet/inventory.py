@@ -51,6 +51,7 @@ class HostRecord(msgspec.Struct, kw_only=True):
     reached: when the host last answered anything. scanned: when the last full scan ended; 0 = never.
     event_stream: whether its events arrive, so that what is shown is kept true.
     round_trip: seconds the last heartbeat took. overdue: the present one is late, so that the host may be hung.
+    cluster: name of the entry whose member it is; "" for a host of its own.
     retry_at: when the next connection try is due; 0 = none pending.
     memory_used leaves the page cache out, as /1.0/resources does.
     """
@@ -59,10 +60,12 @@ class HostRecord(msgspec.Struct, kw_only=True):
     address: str = ""
     transport: str = ""
     labels: Mapping[str, str] = {}
+    cluster: str = ""
     status: HostStatus = HostStatus.CONNECTING
     reason: str = ""
     since: float = 0.0
     maintenance: bool = False
+    read_only: bool = False
     reached: float = 0.0
     scanned: float = 0.0
     event_stream: bool = False
@@ -105,6 +108,7 @@ class Instance(msgspec.Struct, kw_only=True):
 
     memory_limit: bytes of the expanded limits.memory, 0 = none; a percentage is of the host's memory.
     memory, cpu: live figures, -1 = unknown; cpu in percent of one CPU. seen: when the row was last read.
+    search: fields.search_text keeps it here; "" = not made yet.
     """
 
     host: str
@@ -128,6 +132,7 @@ class Instance(msgspec.Struct, kw_only=True):
     memory: int = -1
     cpu: float = -1.0
     seen: float = 0.0
+    search: str = ""
     raw: bytes = b""
 
     @property
@@ -183,12 +188,16 @@ Kind = Literal["hosts", "instances", "images", "profiles"]
 
 
 class ChangeSet(NamedTuple):
-    """What one update changed. Keys of "hosts" are Key(name, "", "")."""
+    """What one update changed. Keys of "hosts" are Key(name, "", "").
+
+    figures: nothing but the live figures of instances that are the same records as before.
+    """
 
     kind: Kind
     host: str
     changed: frozenset[Key]
     removed: frozenset[Key] = frozenset()
+    figures: bool = False
 
 
 Record = Instance | Image | Profile
@@ -272,12 +281,17 @@ class Inventory:
             return
         old = table.get(host, {})
         new = {row.key: row for row in rows}
+        changed = set()
         for key, row in new.items():
-            _carry_live_figures(old.get(key), row)
-        changed = frozenset(key for key, row in new.items() if not _same(old.get(key), row))
+            before = old.get(key)
+            _carry_live_figures(before, row)
+            if before is not None and _same(before, row):
+                new[key] = before  # the same record as ever, for those who hold on to it
+            else:
+                changed.add(key)
         removed = frozenset(old.keys() - new.keys())
         table[host] = new
-        self._after(kind, host, changed, removed)
+        self._after(kind, host, frozenset(changed), removed)
 
     def put(self, kind: Kind, row: Record) -> None:
         """One object was read again."""
@@ -287,8 +301,10 @@ class Inventory:
         rows = table.setdefault(row.host, {})
         old = rows.get(row.key)
         _carry_live_figures(old, row)
-        rows[row.key] = row
-        self._after(kind, row.host, frozenset() if _same(old, row) else frozenset({row.key}), frozenset())
+        same = old is not None and _same(old, row)
+        if not same:
+            rows[row.key] = row
+        self._after(kind, row.host, frozenset() if same else frozenset({row.key}), frozenset())
 
     def drop(self, kind: Kind, key: Key) -> None:
         """One object is gone. Unknown keys are ignored."""
@@ -306,12 +322,12 @@ class Inventory:
                 row.memory, row.cpu = memory, cpu
                 changed.add(key)
         if changed:
-            self._tell(ChangeSet("instances", host, frozenset(changed)))
+            self._tell(ChangeSet("instances", host, frozenset(changed), figures=True))
 
     def update_addresses(self, key: Key, addresses: tuple[str, ...]) -> None:
         row = self.instances.get(key.host, {}).get(key)
         if row is not None and row.addresses != addresses:
-            row.addresses = addresses
+            row.addresses, row.search = addresses, ""
             self._tell(ChangeSet("instances", key.host, frozenset({key})))
 
     # -- listening
@@ -349,12 +365,12 @@ def _carry_live_figures(old: Record | None, new: Record) -> None:
             new.addresses = old.addresses
 
 
-def _same(old: Record | None, new: Record) -> bool:
-    """Equal but for the time it was read."""
-    if old is None:
-        return False
+def _same(old: Record, new: Record) -> bool:
+    """Equal but for the time it was read, which the old one takes over then."""
     seen, old.seen = old.seen, new.seen
-    try:
-        return old == new
-    finally:
-        old.seen = seen
+    if isinstance(old, Instance):
+        old.search = ""  # made again when it is asked for
+    if old == new:
+        return True
+    old.seen = seen
+    return False

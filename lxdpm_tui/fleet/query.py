@@ -47,22 +47,32 @@ class Field(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The fields of one kind of record. name and text serve plain words; config serves dotted names."""
+    """The fields of one kind of record. name and text serve plain words; config serves dotted names.
+
+    small: the text in small letters, where a record keeps it: ten times as fast for a hundred thousand of them.
+    """
 
     fields: Mapping[str, Field]
     name: Callable[[Any], str]
     text: Callable[[Any], str]
     config: Callable[[Any], Mapping[str, str]] | None = None
+    small: Callable[[Any], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word of the query. `plain` is set for simple words, which narrow when they get longer."""
+    """One word of the query. `plain` is set for simple words, which narrow when they get longer.
+
+    live: it looks at figures that change without the record being read again.  small: `plain` in what this gives is all
+    that it tests.
+    """
 
     source: str
     test: Predicate
     plain: str = ""
     timed: bool = False
+    live: bool = False
+    small: Callable[[Any], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +87,31 @@ class Query:
         """Whether its result changes with the clock alone."""
         return any(term.timed for term in self.terms)
 
+    @property
+    def live(self) -> bool:
+        """Whether its result changes with live figures."""
+        return any(term.live for term in self.terms)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The plain words that a record's text in small letters (`small`) must have in it."""
+        return tuple(term.plain for term in self.terms if term.small is not None)
+
+    @property
+    def small(self) -> Callable[[Any], str] | None:
+        """Gives the text that `words` are looked for in; None when there is no such word."""
+        return next((term.small for term in self.terms if term.small is not None), None)
+
+    @property
+    def tests(self) -> tuple[Predicate, ...]:
+        """What a record must pass besides `words`."""
+        return tuple(term.test for term in self.terms if term.small is None)
+
     def __call__(self, record: Any) -> bool:
-        return all(term.test(record) for term in self.terms)
+        for term in self.terms:  # noqa: SIM110  (several times faster than all(), and asked for each row)
+            if not term.test(record):
+                return False
+        return True
 
     def narrows(self, other: Query) -> bool:
         """Whether it can only let pass what other lets pass (a word was added or typed on)."""
@@ -105,6 +138,7 @@ _TOKEN = re.compile(r'(!?)(?:"([^"]*)"?|(\S+))')
 _COMPARISON = re.compile(r"([A-Za-z][A-Za-z_-]*)(>=|<=|!=|>|<|=)(.*)", re.DOTALL)
 _FIELD = re.compile(r"([A-Za-z][A-Za-z_.-]*):(.*)", re.DOTALL)
 _DOTTED = re.compile(r"([a-z][\w-]*(?:\.[\w-]+)+)(?:[:=])(.*)", re.DOTALL)
+KNOWN = 4096  # values of a field whose result is kept
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _TIMES = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -128,7 +162,7 @@ def parse(source: str, schema: Schema, *, clock: Callable[[], float] = time.time
 
 def _negated(term: Term) -> Term:
     test = term.test
-    return Term("!" + term.source, lambda record: not test(record), timed=term.timed)
+    return Term("!" + term.source, lambda record: not test(record), timed=term.timed, live=term.live)
 
 
 def _term(word: str, schema: Schema, clock: Callable[[], float]) -> Term | None:
@@ -154,6 +188,8 @@ def _word(word: str, schema: Schema, *, literal: bool = False) -> Term | None:
         full = re.compile(translate(low), re.IGNORECASE).match
         name = schema.name
         return Term(word, lambda record: full(name(record)) is not None)
+    if (small := schema.small) is not None:
+        return Term(f'"{low}"', lambda record: low in small(record), plain=low, small=small)
     text = schema.text
     return Term(f'"{low}"', lambda record: low in text(record).lower(), plain=low)
 
@@ -187,7 +223,18 @@ def _field(source: str, name: str, value: str, schema: Schema) -> Term | None:
         return _regex(source, value[1:], field.get)
     tests = [_one_of(part) for part in value.lower().split(",") if part]
     get = field.get
-    return Term(source, lambda record: any(test(text.lower()) for text in _texts(get(record)) for test in tests))
+    known: dict[Any, bool] = {}  # values repeat: there are few states, hosts, images
+
+    def contains(record: Any) -> bool:
+        given = get(record)
+        found = known.get(given)
+        if found is None:
+            found = any(test(text.lower()) for text in _texts(given) for test in tests)
+            if len(known) < KNOWN:
+                known[given] = found
+        return found
+
+    return Term(source, contains)
 
 
 def _one_of(part: str) -> Callable[[str], bool]:
@@ -230,7 +277,7 @@ def _comparison(
         given = get(record)
         return given is not None and given >= 0 and compare(given, limit)
 
-    return Term(source, number)
+    return Term(source, number, live=True)
 
 
 def _number(value: str, kind: FieldKind, name: str) -> float:

@@ -16,11 +16,13 @@ from urllib.parse import quote, unquote
 
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.decode import Raw
-from lxdpm_tui.fleet.inventory import Image, Inventory, Key, Pool, Profile
+from lxdpm_tui.fleet.inventory import HostRecord, Image, Inventory, Key, Pool, Profile
 from lxdpm_tui.fleet.live import AT_ONCE, CpuShares
+from lxdpm_tui.fleet.pace import pace
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError, Deadlines
 
+AT_A_TIME = 150  # rows decoded without a pause
 SCAN = Deadlines(connect=5.0, first_byte=30.0, idle=30.0)
 
 
@@ -77,32 +79,47 @@ class Reader:
             if key is not None and kind not in whole:
                 await self._read_instance(key)
 
+    # -- what a cluster's reader does otherwise
+
+    def _record(self) -> HostRecord | None:
+        return self._inventory.hosts.get(self.name)
+
+    def _update(self, **fields: object) -> None:
+        self._inventory.update_host(self.name, **fields)
+
     # -- kinds
 
     async def _get(self, path: str, **params: str) -> bytes:
         return (await self.host.request("GET", path, params=params, deadlines=SCAN)).body
 
+    async def _parts(self, body: bytes) -> list[list[Raw]]:
+        """The rows of a list, so many together as are decoded in some milliseconds."""
+        async with pace().piece():
+            rows = decode.rows_of(body)
+        return [list(rows[start : start + AT_A_TIME]) for start in range(0, len(rows), AT_A_TIME)]
+
     def _memory_total(self) -> int:
-        record = self._inventory.hosts.get(self.name)
+        record = self._record()
         return record.memory_total if record else 0
 
     async def _read_projects(self) -> None:
         rows = (await self.host.get("/1.0/projects", recursion="1")) or []
         self._borrowers = {kind: decode.borrowers(rows, kind) for kind in self._borrowers}
-        self._inventory.update_host(self.name, projects=tuple(sorted(row["name"] for row in rows)))
+        self._update(projects=tuple(sorted(row["name"] for row in rows)))
 
     def _projects(self) -> tuple[str, ...]:
-        record = self._inventory.hosts.get(self.name)
+        record = self._record()
         return (record.projects if record else ()) or ("default",)
 
     async def _read_instances(self) -> None:
         total = self._memory_total()
-        rows = [
-            decode.instance(self.name, raw, total, project)
-            for project, body in await self._per_project("/1.0/instances", "instance_all_projects")
-            for raw in decode.rows_of(body)
-        ]
-        self._inventory.replace("instances", self.name, rows)
+        rows = []
+        for project, body in await self._per_project("/1.0/instances", "instance_all_projects"):
+            for part in await self._parts(body):
+                async with pace().piece():
+                    rows += [decode.instance(self.name, raw, total, project) for raw in part]
+        async with pace().piece():
+            self._inventory.replace("instances", self.name, rows)
         self.instances_read.set()
 
     async def _read_instance(self, key: Key) -> None:
@@ -138,7 +155,7 @@ class Reader:
 
     async def _per_project(self, path: str, extension: str, recursion: str = "1") -> list[tuple[str, bytes]]:
         """Answers as (project, body), one a project; ("", body) for all of them from a daemon that can."""
-        record = self._inventory.hosts.get(self.name)
+        record = self._record()
         if record and extension in record.extensions:
             return [("", await self._get(path, recursion=recursion, **{"all-projects": "true"}))]
         answers = []
@@ -153,7 +170,7 @@ class Reader:
 
     async def _read_networks(self) -> None:
         rows = (await self.host.get("/1.0/networks")) or []
-        self._inventory.update_host(self.name, networks=frozenset(unquote(url.rsplit("/", 1)[1]) for url in rows))
+        self._update(networks=frozenset(unquote(url.rsplit("/", 1)[1]) for url in rows))
 
     async def _read_pools(self) -> None:
         pools = {}
@@ -164,7 +181,7 @@ class Reader:
             except ApiError:
                 space = {}  # a pool whose driver cannot tell, or that is in error
             pools[name] = Pool(name, pool.get("driver", ""), space.get("total", 0), space.get("used", 0))
-        self._inventory.update_host(self.name, pools=pools)
+        self._update(pools=pools)
 
     async def read_resources(self) -> bool:
         """CPUs, memory and load; whether the size of its memory was new."""
@@ -200,12 +217,17 @@ class Reader:
         if len(self.without_address()) <= AT_ONCE:
             return
         for project, body in await self._per_project("/1.0/instances", "instance_all_projects", recursion="2"):
-            for raw in decode.rows_of(body):
-                full = decode.instance(self.name, raw, project=project)
-                self._inventory.update_addresses(full.key, full.addresses)
+            for part in await self._parts(body):
+                async with pace().piece():
+                    for raw in part:
+                        self._inventory.update_addresses(*decode.addresses(self.name, raw, project))
 
     async def read_figures(self) -> None:
         """CPU and memory of all running instances."""
-        figures = decode.figures(self.name, (await self._get("/1.0/metrics")).decode())
+        found = decode.Figures(self.name)
+        for text in decode.portions(await self._get("/1.0/metrics")):
+            async with pace().piece():
+                found.add(text)
+        figures = found.result()
         shares = self._shares.take({key: seconds for key, (_, seconds) in figures.items()}, time.monotonic())
         self._inventory.update_figures(self.name, {key: (figures[key][0], shares[key]) for key in figures})

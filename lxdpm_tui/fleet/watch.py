@@ -19,8 +19,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lxdpm_tui.fleet import decode
-from lxdpm_tui.fleet.inventory import HostStatus, Inventory, Key
+from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Inventory, Key
 from lxdpm_tui.fleet.live import AddressHunt
+from lxdpm_tui.fleet.pace import pace
 from lxdpm_tui.fleet.reader import Reader
 from lxdpm_tui.hosts.host import Host, backoff
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError, IdentityChanged, TimedOut, Untrusted
@@ -42,8 +43,17 @@ COALESCE = 0.02  # seconds that changes are gathered before they are read
 EventListener = Callable[[str, bytes, decode.EventWire], None]
 
 
+class _Reshaped(Exception):
+    """The daemon is a cluster and is not watched as one, or the other way round."""
+
+
 class Watcher:
-    """Follows one host for as long as `run` runs."""
+    """Follows one host for as long as `run` runs.
+
+    reshaped: the daemon turned out to be a cluster though this watches a host alone, or the other way round; run ended.
+    """
+
+    clustered = False
 
     def __init__(self, host: Host, inventory: Inventory, on_event: EventListener) -> None:
         self.host = host
@@ -56,6 +66,7 @@ class Watcher:
         self._reader = Reader(host, inventory)
         self._scanned = False
         self._stopped = False
+        self.reshaped = False
         self._figures_wanted = asyncio.Event()
 
     # -- for others
@@ -68,7 +79,7 @@ class Watcher:
     @property
     def settled(self) -> bool:
         """Whether the inventory holds what the host had a moment ago: events arrive and all they named was read."""
-        record = self._inventory.hosts.get(self.name)
+        record = self._record()
         return bool(record and record.event_stream and self._scanned and not self._dirty and not self._reader.busy)
 
     def touch(self, kind: str, key: Key | None = None) -> None:
@@ -87,6 +98,19 @@ class Watcher:
         async with self._reader.turn():
             await self._reader.read({(kind, key)})
 
+    # -- what a cluster's watcher does otherwise
+
+    def _record(self) -> HostRecord | None:
+        """What is known of the way to the daemon."""
+        return self._inventory.hosts.get(self.name)
+
+    def _update(self, **fields: object) -> None:
+        self._inventory.update_host(self.name, **fields)
+
+    def _source(self, event: decode.EventWire) -> str:
+        """The host that an event came from."""
+        return self.name
+
     # -- the life of a session
 
     def stop(self) -> None:
@@ -100,14 +124,16 @@ class Watcher:
             self.host.retry()  # the pause between sessions is ours; an ssh connection's own would add to it
             try:
                 await self._session()
+            except* _Reshaped:
+                self.reshaped = True
             except* Exception as group:
                 self._down(group)
-            if self._stopped:
+            if self._stopped or self.reshaped:
                 return  # a cancel that comes while a session fails is lost: the group tells of the failure alone
             if time.monotonic() - started > 30:
                 pauses = backoff()
             pause = next(pauses)
-            self._inventory.update_host(self.name, retry_at=time.time() + pause)
+            self._update(retry_at=time.time() + pause)
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -115,15 +141,21 @@ class Watcher:
             except TimeoutError:
                 pass
             self._wake.clear()
-            self._inventory.update_host(self.name, retry_at=0.0)
+            self._update(retry_at=0.0)
 
     async def _session(self) -> None:
+        async with contextlib.AsyncExitStack() as begun:
+            await begun.enter_async_context(pace().opening())
+            await self._begun_session(begun)
+
+    async def _begun_session(self, begun: contextlib.AsyncExitStack) -> None:
+        """begun: to be closed when everything was read once: then other sessions may begin."""
         server = await self._ask_server()
-        self._inventory.update_host(self.name, kind=self.host.dialect.kind, **decode.server(server))
+        self._update(kind=self.host.dialect.kind, **decode.server(server))
         self._scanned = False
         self._dirty.clear()
         async with self.host.events(FOLLOWED) as events:
-            self._inventory.update_host(self.name, event_stream=True)
+            self._update(event_stream=True)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._follow(events))
@@ -132,17 +164,18 @@ class Watcher:
                     group.create_task(self._every(RESOURCES_EVERY, self._read_resources))
                     await asyncio.sleep(REGISTERED)
                     await self._scan()
+                    await begun.aclose()
                     group.create_task(self._every(RESCAN_EVERY, self._scan, at_once=False))
                     group.create_task(self._find_addresses())
                     group.create_task(self._read_figures())
             finally:
                 self._scanned = False
-                self._inventory.update_host(self.name, event_stream=False)
+                self._update(event_stream=False)
 
     def _down(self, error: BaseException) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
-        self._inventory.update_host(self.name, event_stream=False)
+        self._update(event_stream=False)
         match error:
             case IdentityChanged():
                 self._set_status(HostStatus.IDENTITY_CHANGED, error.reason)
@@ -157,22 +190,22 @@ class Watcher:
                 self._set_status(HostStatus.UNREACHABLE, f"unexpected answer: {error}")
 
     def _set_status(self, status: HostStatus, reason: str = "") -> None:
-        record = self._inventory.hosts.get(self.name)
+        record = self._record()
         if record is None:
             return
         since = record.since if record.status == status else time.time()
         if record.status != status:
             log.info("host %s is %s%s", self.name, status, f": {reason}" if reason else "")
-        self._inventory.update_host(self.name, status=status, reason=reason, since=since)
+        self._update(status=status, reason=reason, since=since)
 
     async def _ask_server(self) -> dict[str, object]:
         """One heartbeat. While the answer is overdue the host counts as slow; the deadline ends the session."""
         started = time.monotonic()
-        record = self._inventory.hosts.get(self.name)
+        record = self._record()
 
         def late() -> None:
             if record is not None and record.usable:
-                self._inventory.update_host(self.name, overdue=True)
+                self._update(overdue=True)
                 self._set_status(HostStatus.SLOW, f"no answer for {SLOW_AFTER:.0f} s")
 
         overdue = asyncio.get_running_loop().call_later(SLOW_AFTER, late)
@@ -183,14 +216,16 @@ class Watcher:
         finally:
             overdue.cancel()
         took = time.monotonic() - started
-        self._inventory.update_host(self.name, reached=time.time(), round_trip=took, overdue=False)
+        self._update(reached=time.time(), round_trip=took, overdue=False)
         slow = took > SLOW_AFTER
         self._set_status(HostStatus.SLOW if slow else HostStatus.ONLINE, f"answers in {took:.1f} s" if slow else "")
+        if decode.is_clustered(server) != self.clustered:
+            raise _Reshaped
         return server
 
     async def _heartbeats(self) -> None:
         while True:
-            record = self._inventory.hosts.get(self.name)
+            record = self._record()
             slow = record is not None and record.status == HostStatus.SLOW
             try:
                 async with asyncio.timeout((SLOW_HEARTBEAT if slow else HEARTBEAT) * random.uniform(0.8, 1.2)):
@@ -220,7 +255,7 @@ class Watcher:
                 self._mark(event)
             elif event.type == "operation" and decode.ended_on_images(event.metadata):
                 self.touch("images")  # Incus tells of a deletion while the image is still there
-            self._on_event(self.name, message, event)
+            self._on_event(self._source(event), message, event)
 
     def _mark(self, event: decode.EventWire) -> None:
         change = decode.lifecycle(event.metadata)
@@ -263,7 +298,7 @@ class Watcher:
     async def _scan(self) -> None:
         await self._reader.scan()
         self._scanned = True
-        self._inventory.update_host(self.name, scanned=time.time())
+        self._update(scanned=time.time())
         await self._reader.read_many_addresses()
 
     async def _read_resources(self) -> None:

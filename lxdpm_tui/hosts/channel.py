@@ -21,8 +21,10 @@ def acknowledge_now(connection: asyncssh.SSHClientConnection) -> None:
     sshd sends small packets one by one, each only when the one before is acknowledged (see ssh.py).
     """
     if _QUICKACK is not None:
-        with contextlib.suppress(OSError):  # closed already
-            connection.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
+        open_socket = connection.get_extra_info("socket")  # None once the connection is gone
+        with contextlib.suppress(OSError):
+            if open_socket is not None:
+                open_socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
 class ChannelSession(asyncssh.SSHUNIXSession[bytes]):

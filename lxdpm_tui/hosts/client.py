@@ -4,6 +4,7 @@ Every touch of what aiohttp does not call public is in this module; all of it wa
 pyproject.toml keeps to 3.14:
 - BaseConnector._create_connection is where its own connectors (TCP, unix) make a connection; ResponseHandler is the
   protocol that the session expects on it, and its read_timeout the limit of silence while a body is read.
+- ResponseHandler._drop_timeout ends that limit, when the connection is taken over in the middle of a body (relay.py).
 - ClientSession._retry_connection: aiohttp sends PUT and DELETE again when a kept-alive connection turns out dead; on a
   daemon the second DELETE of a thing answers 404. Only GET and HEAD are sent again, here.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
@@ -22,6 +23,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
+from lxdpm_tui.hosts.kernel_relay import is_plain, splice
+from lxdpm_tui.hosts.relay import Relay
 from lxdpm_tui.hosts.transport import ConnectionLost, Deadlines, HostError, P, TimedOut, Transport
 
 Body = bytes | AsyncIterable[bytes] | None
@@ -129,6 +132,33 @@ class HttpClient:
             yield socket
         finally:
             await socket.close()
+
+    async def relay(
+        self,
+        response: aiohttp.ClientResponse,
+        front: asyncio.Transport,
+        drain: Callable[[], Awaitable[None]],
+        paused: Callable[[], bool],
+        idle: float,
+    ) -> None:
+        """The rest of a body of known length to `front`. What had come of it must have been read. See Relay.run.
+
+        The connection is of no use afterwards; release() of the response closes it.
+        """
+        connection = response.connection
+        if connection is None or (protocol := connection.protocol) is None or (back := connection.transport) is None:
+            raise ConnectionLost("the connection broke in the middle of the body")
+        protocol.read_timeout = None
+        protocol._drop_timeout()
+        left = int(response.headers["Content-Length"]) - response.content.total_bytes
+        if is_plain(back) and is_plain(front):
+            back.pause_reading()
+            front.set_write_buffer_limits(high=0)
+            await drain()
+            await splice(back, front, left, idle)
+            front.set_write_buffer_limits()
+        else:
+            await Relay(back, front, protocol, left).run(drain, paused, idle)
 
     async def open(self, factory: Callable[[], P], deadlines: Deadlines) -> tuple[asyncio.Transport, P]:
         """A fresh raw connection within deadlines.connect."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,6 +30,7 @@ from lxdpm_tui.hosts.transport import (
 
 __all__ = ["Envelope", "Host", "Reply", "backoff", "make_transport"]
 
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 USER_AGENT = "lxdpm-tui"
 WAIT_ROUND = 20.0  # seconds that one /wait call may stay silent; then it is asked again
 
@@ -129,6 +130,11 @@ class Host:
         """Decoded metadata of a GET. Parameters that are None are left out. Incus answers null for empty lists."""
         return (await self.request("GET", path, params=params)).metadata
 
+    def allow(self, method: str, target: str) -> None:
+        """Raises ApiError, 403, for a change of a host that the person wants to be looked at only."""
+        if self.config.read_only and (method not in READING or target.partition("?")[0].endswith("/sftp")):
+            raise ApiError(self.name, 403, "this host is only looked at (read_only in hosts.toml)")
+
     @contextlib.asynccontextmanager
     async def stream(
         self,
@@ -144,6 +150,7 @@ class Host:
         Reading the body raises the HostError family at the end of the block at the latest: an error of the response's
         own that leaves the block becomes one; other errors pass as they are.
         """
+        self.allow(method, target)
         sent = {"User-Agent": USER_AGENT, **(headers or {})}
         with self._named():
             response = await self._client.send(method, target, sent, data, deadlines or self.deadlines)
@@ -158,6 +165,20 @@ class Host:
         finally:
             response.release()
 
+    async def relay(
+        self,
+        response: aiohttp.ClientResponse,
+        front: asyncio.Transport,
+        drain: Callable[[], Awaitable[None]],
+        paused: Callable[[], bool],
+    ) -> None:
+        """Pass the rest of a streamed body, of known length, on to another connection. All that had come was read.
+
+        drain, paused: see Relay.run. Raises ConnectionLost, TimedOut, what drain raises.
+        """
+        with self._named():
+            await self._client.relay(response, front, drain, paused, self.deadlines.idle)
+
     async def open(self, factory: Callable[[], P], deadlines: Deadlines | None = None) -> tuple[asyncio.Transport, P]:
         """A raw byte connection to the daemon's HTTP server, for tunnels. The caller closes it.
 
@@ -165,6 +186,18 @@ class Host:
         """
         with self._named():
             return await self._client.open(factory, deadlines or self.deadlines)
+
+    @contextlib.asynccontextmanager
+    async def websocket(
+        self, target: str, heartbeat: float | None = None
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[bool]]:
+        """A websocket of the daemon; texts come as bytes. target: path and query exactly as they go on the wire.
+
+        heartbeat: seconds of silence until a ping; None = none. Raises the HostError family when it cannot be opened.
+        """
+        with self._named():
+            async with self._client.websocket(target, self.deadlines, heartbeat) as socket:
+                yield socket
 
     @contextlib.asynccontextmanager
     async def events(self, types: Iterable[str] = ("operation", "lifecycle")) -> AsyncIterator[AsyncIterator[bytes]]:

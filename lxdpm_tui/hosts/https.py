@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
+
+import aiohappyeyeballs
 
 from lxdpm_tui.config import HttpsAddress
 from lxdpm_tui.hosts.identity import ClientIdentity
 from lxdpm_tui.hosts.transport import IdentityChanged, P, Unreachable, Untrusted
 
 _NEXT_ADDRESS = 0.25  # seconds until a name's next address is tried beside the first
+_given_up: set[asyncio.Task[tuple[asyncio.Transport, asyncio.Protocol]]] = set()  # handshakes that nobody waits for
 _SHUTDOWN = 1.0  # seconds that a closing TLS connection waits for the peer's farewell
 
 
@@ -28,7 +30,7 @@ class HttpsTransport:
         self._address = address
         self._identity = identity
         self._fingerprint = fingerprint
-        self._context: ssl.SSLContext | None = None
+        self._context: _Resuming | None = None
 
     async def dial(self, factory: Callable[[], P]) -> tuple[asyncio.Transport, P]:
         """See Transport. Raises Unreachable, Untrusted, or IdentityChanged for another certificate than pinned."""
@@ -50,18 +52,47 @@ class HttpsTransport:
     async def close(self) -> None:
         """See Transport. Nothing is shared."""
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls(self) -> _Resuming:
         if self._context is None:
             self._context = client_context(self._identity)
         return self._context
 
 
-def client_context(identity: ClientIdentity | None) -> ssl.SSLContext:
+class _Resuming(ssl.SSLContext):
+    """For one server: connections take up the TLS session of an earlier one, if the server is willing.
+
+    A full handshake with certificates on both sides costs about 3 ms of CPU at either end, and every tunnel is a
+    connection: a hundred commands at once are four hundred, which daemons wait for no longer than 5 s. A resumed
+    session stands for the certificate that was shown in the full one, and that is what the caller then compares.
+    """
+
+    _latest: ssl.SSLObject | None = None
+    _session: ssl.SSLSession | None = None
+
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: ssl.SSLSession | None = None,
+    ) -> ssl.SSLObject:
+        # Tickets come after the handshake, with the first answer: so they are looked for only now; and only after a
+        # full handshake, since Python copies a session by writing it out.
+        if self._latest is not None and not self._latest.session_reused:
+            found = self._latest.session
+            if found is not None and found.has_ticket:
+                self._session = found
+        self._latest = super().wrap_bio(incoming, outgoing, server_side, server_hostname, self._session)
+        return self._latest
+
+
+def client_context(identity: ClientIdentity | None) -> _Resuming:
     """TLS 1.2 or newer, showing our certificate, verifying nothing: the caller compares the fingerprint.
 
     Raises Untrusted when our certificate cannot be read.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _Resuming(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -75,18 +106,9 @@ def client_context(identity: ClientIdentity | None) -> ssl.SSLContext:
 
 async def connect_tls(address: HttpsAddress, context: ssl.SSLContext) -> asyncio.Transport:
     """A TLS connection on which nothing was sent yet, with a protocol that ignores all. Raises Unreachable."""
-    # asyncio's race between addresses leaks a connected socket when it is cancelled (seen in 3.11): only where there
-    # can be several addresses.
-    race = None if _is_literal(address.host) else _NEXT_ADDRESS
     try:
-        transport, _ = await asyncio.get_running_loop().create_connection(
-            asyncio.Protocol,
-            address.host,
-            address.port,
-            ssl=context,
-            ssl_shutdown_timeout=_SHUTDOWN,
-            happy_eyeballs_delay=race,
-        )
+        connected = await _connect(address)
+        transport = await _handshake(address, context, connected)
     except ssl.SSLError as error:
         raise Unreachable(f"TLS with {address.host}:{address.port} failed: {error.reason or error}") from error
     except socket.gaierror as error:
@@ -99,12 +121,45 @@ async def connect_tls(address: HttpsAddress, context: ssl.SSLContext) -> asyncio
     return transport
 
 
-def _is_literal(host: str) -> bool:
+async def _connect(address: HttpsAddress) -> socket.socket:
+    """A TCP connection to the first of the addresses that answers."""
+    stream = socket.SOCK_STREAM
+    try:  # what is no name needs no thread that looks it up
+        found = socket.getaddrinfo(address.host, address.port, type=stream, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=stream)
+    # asyncio's own race between a name's addresses leaves a connected socket behind when it is cancelled (3.11).
+    return await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=_NEXT_ADDRESS)
+
+
+async def _handshake(address: HttpsAddress, context: ssl.SSLContext, connected: socket.socket) -> asyncio.Transport:
+    """TLS on a connection, which is closed when that fails or is cancelled."""
+    loop = asyncio.get_running_loop()
+    making = loop.create_task(
+        loop.create_connection(
+            asyncio.Protocol,
+            sock=connected,
+            ssl=context,
+            server_hostname=address.host,
+            ssl_shutdown_timeout=_SHUTDOWN,
+        )
+    )
     try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return False
-    return True
+        transport, _ = await asyncio.shield(making)
+    except asyncio.CancelledError:
+        # asyncio loses the socket when it is cancelled before the new transport has told its protocol, two turns from
+        # now at the latest (3.11).
+        _given_up.add(making)
+        making.add_done_callback(_given_up.discard)
+        making.add_done_callback(_drop)
+        loop.call_soon(lambda: loop.call_soon(making.cancel))
+        raise
+    return transport
+
+
+def _drop(made: asyncio.Task[tuple[asyncio.Transport, asyncio.Protocol]]) -> None:
+    if not made.cancelled() and made.exception() is None:
+        made.result()[0].abort()
 
 
 def server_fingerprint(transport: asyncio.Transport) -> str:

@@ -38,6 +38,7 @@ class Facts:
             online=record.usable,
             fresh=fresh,
             maintenance=record.maintenance,
+            read_only=record.read_only,
             reason=reason,
             architectures=record.architectures,
             instance_types=frozenset(record.instance_types),

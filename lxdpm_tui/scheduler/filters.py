@@ -53,6 +53,10 @@ def not_in_maintenance(host: HostFacts, request: Request, needs: Needs, held: He
     return "in maintenance" if host.maintenance else None
 
 
+def not_read_only(host: HostFacts, request: Request, needs: Needs, held: Held) -> str | None:
+    return "is only looked at (read_only in hosts.toml)" if host.read_only else None
+
+
 def project(host: HostFacts, request: Request, needs: Needs, held: Held) -> str | None:
     return None if request.project in host.projects else f"has no project {request.project!r}"
 
@@ -125,6 +129,7 @@ FILTERS: tuple[Filter, ...] = (
     online,
     fresh,
     not_in_maintenance,
+    not_read_only,
     project,
     architecture,
     instance_type,

@@ -33,6 +33,7 @@ class HostFacts:
     online: bool
     fresh: bool
     maintenance: bool = False
+    read_only: bool = False
     reason: str = ""
     architectures: tuple[str, ...] = ()
     instance_types: frozenset[str] = frozenset()

@@ -39,6 +39,7 @@ class TaskManager:
     anything else to be tried UNDO_TRIES times and then kept as failed.
     until_usable: waits until a host can be asked again.
     closing: no new tasks are taken.
+    elsewhere: gives the newest ended tasks that another process keeps.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class TaskManager:
         self._store = store
         self._until_usable = until_usable
         self._keep, self._first_wait, self._longest_wait = keep, first_wait, longest_wait
+        self.elsewhere: Callable[[int], Awaitable[list[Task]]] | None = None
         self._listeners: list[Listener] = []
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -83,6 +85,26 @@ class TaskManager:
         self._run(task, self._work(task, runner, own))
         return task
 
+    def adopt(self, task: Task, forgotten: Callable[[], object]) -> None:
+        """Show a task that runs in another process; whoever adopts it brings it up to date.
+
+        forgotten: called `keep` seconds after its end, when it is shown no more.
+        """
+        self.tasks[task.id] = task
+
+        def tell(task: Task) -> None:
+            self._tell(task)
+            if task.status.final and task.id not in self._timers and not self.closing:
+                loop = asyncio.get_running_loop()
+                self._timers[task.id] = loop.call_later(self._keep, forget)
+
+        def forget() -> None:
+            self._forget(task.id)
+            forgotten()
+
+        task.subscribe(tell)
+        tell(task)
+
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call listener at every change of any task; it must be quick and must not raise. Returns undo."""
         self._listeners.append(listener)
@@ -91,6 +113,8 @@ class TaskManager:
     async def history(self, limit: int = 100) -> list[Task]:
         """The newest first: live ones, and ended ones out of the store."""
         kept = {row.id: task_of(row) for row in await self._store.list_tasks(limit)}
+        if self.elsewhere is not None:
+            kept |= {task.id: task for task in await self.elsewhere(limit)}
         return sorted({**kept, **self.tasks}.values(), key=lambda task: -task.created)[:limit]
 
     async def recover(self) -> list[Task]:

@@ -227,6 +227,29 @@ def test_metrics(prefix: str) -> None:
     }
 
 
+def test_metrics_in_portions_are_those_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decode, "_PORTION", 200)
+    portions = list(decode.portions(METRICS.encode()))
+    assert len(portions) > 5
+    assert "".join(portions) == METRICS
+    assert all(portion.endswith("\n") for portion in portions)
+    found = decode.Figures("h1")
+    for portion in portions:
+        found.add(portion)
+    assert found.result() == decode.figures("h1", METRICS)
+    assert list(decode.portions(b"no end")) == ["no end"]
+
+
+def test_metrics_with_other_labels_or_odd_names() -> None:
+    text = """\
+lxd_cpu_seconds_total{type="container",project="p",name="a",mode="user",cpu="0"} 2
+lxd_cpu_seconds_total{type="container",project="p",name="a",mode="idle",cpu="0"} 9
+lxd_memory_MemTotal_bytes{project="p",name="a"} 10
+lxd_memory_MemAvailable_bytes{name="a",project="p",type="x"} 4
+"""
+    assert decode.figures("h", text) == {Key("h", "p", "a"): (6, 2.0)}
+
+
 def test_no_metrics() -> None:
     assert decode.figures("h1", "") == {}
 

@@ -152,7 +152,19 @@ def test_figures_that_stay_the_same_are_not_told(inventory: Inventory) -> None:
     inventory.update_addresses(key("a"), ("10.0.0.1",))
     inventory.update_addresses(key("a"), ("10.0.0.1",))
     inventory.update_addresses(key("none"), ("10.0.0.1",))
-    assert seen == [ChangeSet("instances", "h1", frozenset({key("a")}))] * 2
+    of_figures = ChangeSet("instances", "h1", frozenset({key("a")}), figures=True)
+    assert seen == [of_figures, ChangeSet("instances", "h1", frozenset({key("a")}))]
+
+
+def test_a_row_read_again_without_a_change_stays_the_same_record(inventory: Inventory) -> None:
+    inventory.replace("instances", "h1", [instance("a", seen=1.0), instance("b", seen=1.0)])
+    rows = inventory.instances["h1"]
+    kept = rows[key("a")]
+    inventory.replace("instances", "h1", [instance("a", seen=2.0), instance("b", seen=2.0, status="Running")])
+    inventory.put("instances", instance("a", seen=3.0))
+    assert inventory.instances["h1"][key("a")] is kept
+    assert kept.seen == 3.0
+    assert inventory.instances["h1"][key("b")] is not rows[key("b")]
 
 
 def test_twins_are_found(inventory: Inventory) -> None:

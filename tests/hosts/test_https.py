@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import warnings
 from collections.abc import AsyncIterator
@@ -118,6 +119,86 @@ async def test_what_cannot_be_reached_says_why(identity: ClientIdentity, tmp_pat
     await settled()
     with pytest.raises(Unreachable, match=f"nobody listens on 127.0.0.1:{port}"):
         await HttpsTransport(HttpsAddress("127.0.0.1", port), identity, "0" * 64).dial(asyncio.Protocol)
+
+
+async def test_a_tls_session_is_taken_up_again(listener: Listener, identity: ClientIdentity) -> None:
+    """Also after a server's restart, which knows no session any more; and the pin holds for resumed ones too."""
+
+    async def reused(transport: HttpsTransport) -> bool:
+        connection, protocol = await transport.dial(_Reads)
+        connection.write(b"hello")
+        await asyncio.wait_for(protocol.got.wait(), 10)
+        found: bool = connection.get_extra_info("ssl_object").session_reused
+        connection.abort()
+        return found
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            writer.write(await reader.read(5))
+            await reader.read()
+        writer.transport.abort()
+
+    async def serve(port: int) -> asyncio.Server:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(listener.identity.cert_path, listener.identity.key_path)
+        return await asyncio.start_server(greet, "127.0.0.1", port, ssl=tls)
+
+    server = await serve(0)
+    port = server.sockets[0].getsockname()[1]
+    transport = HttpsTransport(HttpsAddress("127.0.0.1", port), identity, listener.identity.fingerprint())
+    assert [await reused(transport) for _ in range(4)] == [False, True, True, True]
+    server.close()
+    server = await serve(port)
+    assert [await reused(transport) for _ in range(3)] == [False, True, True]
+    transport._fingerprint = "0" * 64
+    with pytest.raises(IdentityChanged):
+        await reused(transport)
+    server.close()
+    await settled()
+
+
+class _Reads(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.got = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.got.set()
+
+
+async def test_a_cancelled_dial_to_a_name_leaves_nothing_open(
+    listener: Listener, identity: ClientIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cancelled at every moment of it: a name with two addresses, the second of which answers."""
+    loop, port = asyncio.get_running_loop(), listener.address.port
+
+    async def resolve(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        assert host == "two.example"
+        await asyncio.sleep(0)
+        stream = (socket.SOCK_STREAM, 6, "")
+        return [(socket.AF_INET, *stream, (place, port)) for place in ("127.0.0.2", "127.0.0.1")]
+
+    monkeypatch.setattr(loop, "getaddrinfo", resolve)
+    transport = HttpsTransport(HttpsAddress("two.example", port), identity, listener.identity.fingerprint())
+    connection, _ = await transport.dial(asyncio.Protocol)
+    connection.abort()
+    await settled()
+    before = open_files()
+    turns = 0
+    while True:
+        dialling = asyncio.create_task(transport.dial(asyncio.Protocol))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if dialling.done():
+            dialling.result()[0].abort()
+            break
+        dialling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await dialling
+        turns += 1
+    await settled()
+    async with asyncio.timeout(10):
+        while open_files() != before:  # noqa: ASYNC110 - the listener has its ends, and tells nobody
+            await asyncio.sleep(0.01)
 
 
 async def test_a_client_certificate_that_cannot_be_used(listener: Listener, tmp_path: Path) -> None:
