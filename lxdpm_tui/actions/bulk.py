@@ -1,94 +1,86 @@
-"""One change of state for all instances of a project, on all hosts at once. There is nothing to undo."""
+"""The change of state of all instances of a project, as LXD has it: a plan that is run to its end, whatever fails."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
+from lxdpm_tui.actions import plan_run
+from lxdpm_tui.actions.plan import Item, Limits, State
+from lxdpm_tui.actions.plan_make import make
 from lxdpm_tui.actions.registry import ActionError
+from lxdpm_tui.actions.resolve import LOOK
 from lxdpm_tui.fleet.inventory import Instance
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
     from lxdpm_tui.manager import Manager
-    from lxdpm_tui.tasks.journal import Journal
 
-_ACTIONS = ("start", "stop", "restart", "freeze", "unfreeze")
-_EXTENSION = "instance_bulk_state_change"
+STATES = ("start", "stop", "restart", "freeze", "unfreeze")
 FAILED = "The following instances failed to update state:"
 
 
+def unattended() -> Limits:
+    """One wave, and nobody to be asked."""
+    return Limits(wave=0, on_error="continue")
+
+
 async def set_state(manager: Manager, state: Mapping[str, Any], project: str, *, all_projects: bool = False) -> Task:
-    """state: LXD's {"action", "timeout", "force", "stateful"}. Hosts that are down fail, the others go on.
+    """LXD's bulk change for all instances of a project, those that it concerns. Hosts that are down fail their own.
 
-    Raises ActionError for an unknown action.
+    state: LXD's {"action", "timeout", "force", "stateful"}. Raises ActionError for an unknown action.
     """
-    if state.get("action") not in _ACTIONS:
+    action = str(state.get("action"))
+    if action not in STATES:
         raise ActionError(f"Unknown action {state.get('action')!r}")
+    await _read_again(manager)
     rows = [row for row in manager.inventory.all_instances() if all_projects or row.project == project]
-    hosts = list(manager.inventory.hosts)
-    task = Task(
-        kind="instances-state",
-        description="Updating instances",
-        project=project,
-        resources={"instances": [_url(row) for row in rows]},
-        hosts={host: {"status": "waiting"} for host in hosts},
-        owner=manager.caller,
-    )
+    options: dict[str, Any] = {}
+    if action in ("stop", "restart"):
+        timeout = state.get("timeout")
+        options = {"force": bool(state.get("force")), "timeout": timeout if isinstance(timeout, int) else 30}
+    if not rows:
+        return await _nothing(manager, project, [])
+    plan = make(manager.inventory, action, rows, options, unattended())
+    for item, row in zip(plan.items, rows, strict=True):
+        if manager.inventory.hosts[row.host].usable and not _concerns(action, row):
+            item.state = State.DONE
+    if not plan.of(State.WAITING):
+        return await _nothing(manager, project, plan.items)
+    return await plan_run.start(manager, plan, kind="instances-state", lenient=True, explain=_explain)
 
-    async def one(host: str) -> list[str]:
-        """What failed, a line each."""
-        record = manager.inventory.hosts[host]
-        own = [row for row in rows if row.host == host]
-        if not record.usable:
-            task.update(host=host, status="failed", error=record.reason or str(record.status))
-            return [f" - Instance: {row.name}: {host}: {record.reason or record.status}" for row in own]
-        task.update(host=host, status="running")
-        if _EXTENSION in record.extensions:
-            params = {"all-projects": "true"} if all_projects else {"project": project}
-            failed = await _change(host, "/1.0/instances", params, {"state": dict(state)}, host)
-        else:
-            found = await asyncio.gather(
-                *(
-                    _change(host, f"/1.0/instances/{quote(row.name, safe='')}/state", {"project": row.project},
-                            dict(state), row.name)
-                    for row in own
-                    if _concerns(str(state["action"]), row)
-                )
-            )  # fmt: skip
-            failed = [line for lines in found for line in lines]
-        task.update(host=host, status="failed" if failed else "done", error="\n".join(failed))
-        manager.fleet.watch(host).touch("instances")
-        return failed
 
-    async def _change(host: str, path: str, params: dict[str, str], body: dict[str, Any], name: str) -> list[str]:
-        try:
-            await manager.fleet.operate(host, "PUT", path, params=params, json=body)
-        except ApiError as error:
-            lines = [line for line in error.text.splitlines() if line.strip().startswith("- Instance:")]
-            return [f" - Instance: {host}: {line.strip()[12:].strip()}" for line in lines] or [
-                f" - Instance: {name}: {error.text}"
-            ]
-        except HostError as error:
-            return [f" - Instance: {name}: {error}"]
-        return []
+async def _read_again(manager: Manager) -> None:
+    """Whether an instance runs decides: the last event may be on its way yet."""
 
-    async def run(task: Task, journal: Journal) -> None:
-        failed = [line for lines in await asyncio.gather(*(one(host) for host in hosts)) for line in lines]
-        if failed:
-            raise ActionError("\n".join([FAILED, *failed]), 500)
+    async def one(host: str) -> None:
+        with contextlib.suppress(HostError, ApiError, TimeoutError):
+            async with asyncio.timeout(LOOK):
+                await manager.fleet.watch(host).read_now("instances")
 
+    await asyncio.gather(*(one(host) for host in manager.fleet.usable()))
+
+
+async def _nothing(manager: Manager, project: str, items: Sequence[Item]) -> Task:
+    async def run(task: Task, _: object) -> None:
+        """All are as they should be."""
+
+    resources = {"instances": [plan_run.url_of(item) for item in items]}
+    task = Task("instances-state", "Updating instances", project, resources, owner=manager.caller)
     return await manager.tasks.start(task, run)
 
 
+def _explain(failed: Sequence[Item], total: int) -> ActionError:
+    """As LXD says it."""
+    return ActionError("\n".join([FAILED, *(f" - Instance: {item.name}: {item.error}" for item in failed)]), 500)
+
+
 def _concerns(action: str, row: Instance) -> bool:
-    running = row.status == "Running"
-    return not running if action in ("start", "unfreeze") else running
-
-
-def _url(row: Instance) -> str:
-    query = "" if row.project == "default" else f"?project={quote(row.project, safe='')}"
-    return f"/1.0/instances/{quote(row.name, safe='')}{query}"
+    if action == "unfreeze":
+        return row.status == "Frozen"
+    if action == "start":
+        return row.status == "Stopped"  # one that is frozen stays so
+    return row.status == "Running" or (row.status == "Frozen" and action != "freeze")

@@ -157,7 +157,14 @@ async def create(
 
     Placements are decided at once, before this returns, and each holds its reservation. The decisions are in
     task.metadata["placement"]. Raises ActionError 503 with every host's reason when nothing fits.
+    A cluster that is all of the fleet places by itself, unless a member is named.
     """
+    if manager.upstream.places and not any(plan.request.targets for plan in plans):
+        from lxdpm_tui.actions import there
+
+        if strategy is not None:
+            raise ActionError("the cluster places instances by itself: leave the strategy out, or name a member")
+        return await there.create(manager, plans, start=start, owner=owner)
     claims = [(plan.project, plan.request.instance) for plan in plans]
     manager.claims.update(claims)
     placed: list[tuple[Plan, Decision, Reservation]] = []
@@ -178,8 +185,8 @@ async def create(
         description="Creating instance",
         project=plans[0].project,
         resources={
-            "instances": [_url("instances", plan) for plan in plans],
-            "containers": [_url("containers", plan) for plan in plans if plan.request.type == "container"],
+            "instances": [resource_url("instances", plan) for plan in plans],
+            "containers": [resource_url("containers", plan) for plan in plans if plan.request.type == "container"],
         },
         metadata={"placement": [{"instance": p.request.instance, **d.to_dict()} for p, d, _ in placed]},
         owner=owner,
@@ -281,13 +288,14 @@ async def _one(
     if start:
         try:
             async with limits[host]:
-                await _start(manager, task, plan, host)
+                await start_instance(manager, task, plan, host)
         finally:
             await resolve.read_again(manager, Key(host, plan.project, name))
     task.update(host=host, status="done")
 
 
-async def _start(manager: Manager, task: Task, plan: Plan, host: str) -> None:
+async def start_instance(manager: Manager, task: Task, plan: Plan, host: str) -> None:
+    """Raises DoesNotStart, and the HostError family."""
     name = plan.request.instance
     task.update(host=host, status="starting", instance=name)
     try:
@@ -379,6 +387,6 @@ def _request_is_bad(error: ApiError) -> bool:
     return any(phrase in words for phrase in _REQUEST_IS_BAD)
 
 
-def _url(kind: str, plan: Plan) -> str:
+def resource_url(kind: str, plan: Plan) -> str:
     query = "" if plan.project == "default" else f"?project={quote(plan.project, safe='')}"
     return f"/1.0/{kind}/{quote(plan.request.instance, safe='')}{query}"

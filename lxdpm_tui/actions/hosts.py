@@ -1,4 +1,8 @@
-"""Actions on hosts: maintenance on and off."""
+"""Actions on hosts: maintenance on and off.
+
+Of a cluster's member the cluster keeps it, as `scheduler.instance`: others who create there are to heed it too. It is
+not evacuated, since what runs on a host in maintenance goes on.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,8 @@ async def maintenance(manager: Manager, *, host: str, on: str) -> Task:
         raise ActionError(f"there is no host {host!r}", 404)
 
     async def run(task: Task, journal: Journal) -> None:
+        if await manager.fleet.tell_cluster(host, maintenance=on == "on"):
+            return
         await manager.store.set_maintenance(host, on == "on")
         manager.inventory.update_host(host, maintenance=on == "on")
 

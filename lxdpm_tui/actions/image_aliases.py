@@ -9,6 +9,7 @@ from lxdpm_tui.actions.image_distribute import all_or_first
 from lxdpm_tui.actions.image_find import locate, locate_alias
 from lxdpm_tui.actions.image_host import Alias, set_alias
 from lxdpm_tui.actions.registry import ActionError, Danger, Param, registry
+from lxdpm_tui.actions.resolve import has_controls
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
@@ -31,6 +32,8 @@ async def create_alias(
     """
     if not name:
         raise ActionError("Alias name and target are required")
+    if has_controls(name):
+        raise ActionError("Alias names may not contain control characters")
     if await locate_alias(manager, name, project):
         raise ActionError(f'Alias "{name}" already exists', 409)
     found = await locate(manager, target, project)
@@ -56,6 +59,8 @@ async def rename_alias(manager: Manager, name: str, new_name: str, project: str 
     own = await _existing(manager, name, project)
     if not new_name:
         raise ActionError("Alias name is required")
+    if has_controls(new_name):
+        raise ActionError("Alias names may not contain control characters")
     if await locate_alias(manager, new_name, project):
         raise ActionError(f'Alias "{new_name}" already exists', 409)
     changes = {host: [(new_name, None, before), (name, before, None)] for host, before in own.items()}

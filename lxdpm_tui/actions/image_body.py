@@ -20,6 +20,7 @@ from pathlib import Path
 from lxdpm_tui.actions.registry import ActionError
 
 CHUNK = 1 << 19  # bytes
+WINDOW = 1 << 23  # bytes of a file that are mapped at once
 QCOW2 = b"QFI\xfb"  # how a virtual machine's disk begins
 UNIFIED = "application/octet-stream"
 
@@ -98,15 +99,23 @@ def clean_spool(state_dir: Path) -> None:
 
 async def write_spool(path: Path, chunks: AsyncIterable[bytes], got: Callable[[int], None]) -> None:
     """Write a stream to a file; got(bytes) is called with the running total. Raises ActionError: disk full."""
-    total = 0
+    total, waiting = 0, bytearray()
     with path.open("wb") as file:
-        async for chunk in chunks:
+
+        async def write() -> None:
             try:
-                await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(file.write, waiting)
             except OSError as error:
                 raise ActionError(f"{path}: {error.strerror}", 507) from error
+            waiting.clear()
+
+        async for chunk in chunks:
+            waiting += chunk
             total += len(chunk)
+            if len(waiting) >= CHUNK:  # a thread for each piece as it comes would cost more than the writing
+                await write()
             got(total)
+        await write()
 
 
 async def _read(part: bytes | Path) -> AsyncIterator[bytes]:
@@ -182,20 +191,31 @@ def _multipart_fingerprint(path: Path, boundary: str) -> str:
     mark = b"--" + boundary.encode()
     digest, names = hashlib.sha256(), []
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as body:
-        at = body.find(mark) if boundary else -1
+        at = _find(body, mark, 0) if boundary else -1
         while at >= 0 and body[at + len(mark) : at + len(mark) + 2] != b"--":
-            start = body.find(b"\r\n\r\n", at) + 4
-            end = body.find(b"\r\n" + mark, start)
+            start = _find(body, b"\r\n\r\n", at) + 4
+            end = _find(body, b"\r\n" + mark, start)
             if start < 4 or end < 0:
                 raise ActionError("Invalid multipart image")
             name = re.search(rb'\bname="([^"]*)"', body[at : start - 4])
             names.append(name[1] if name else b"")
-            for offset in range(start, end, CHUNK):
-                digest.update(body[offset : min(offset + CHUNK, end)])
+            for offset in range(start, end, WINDOW):
+                digest.update(body[offset : min(offset + WINDOW, end)])
+                body.madvise(mmap.MADV_DONTNEED)
             at = end + 2
     if at < 0 or len(names) != 2 or names[0] != b"metadata" or names[1] not in (b"rootfs", b"rootfs.img"):
         raise ActionError("Invalid multipart image")
     return digest.hexdigest()
+
+
+def _find(body: mmap.mmap, wanted: bytes, start: int) -> int:
+    """As body.find, with flat memory: what was looked through is given back."""
+    for offset in range(start, len(body), WINDOW):
+        found = body.find(wanted, offset, offset + WINDOW + len(wanted) - 1)
+        body.madvise(mmap.MADV_DONTNEED)
+        if found >= 0:
+            return found
+    return -1
 
 
 def _stamps(parts: tuple[bytes | Path, ...]) -> tuple[tuple[int, int, int], ...]:

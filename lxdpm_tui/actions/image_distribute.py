@@ -119,7 +119,7 @@ def _targets(manager: Manager, hosts: Sequence[str], pending: bool) -> tuple[lis
     for name in hosts:
         if name not in records:
             raise ActionError(f"there is no host {name!r}", 404)
-    names = list(dict.fromkeys(hosts)) or list(records)
+    names = manager.fleet.distinct(hosts or records)
     down = [name for name in names if not records[name].usable]
     up = [name for name in names if records[name].usable]
     if not up or (down and not pending):

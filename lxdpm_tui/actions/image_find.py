@@ -44,7 +44,8 @@ async def locate(manager: Manager, ref: str, project: str = "default", *, aliase
 
     images: dict[str, dict[str, Any]] = {}
     silent = silent_hosts(manager)
-    for name, answer in (await manager.fleet.fan_out(ask, budget=BUDGET)).items():
+    asked = manager.fleet.distinct(manager.fleet.usable())
+    for name, answer in (await manager.fleet.fan_out(ask, asked, budget=BUDGET)).items():
         if isinstance(answer, HostError):
             silent[name] = answer.reason
         elif isinstance(answer, ApiError):
@@ -70,8 +71,9 @@ async def locate_alias(manager: Manager, name: str, project: str) -> dict[str, A
     """
     silent = silent_hosts(manager)
     found: dict[str, Alias] = {}
+    asked = manager.fleet.distinct(manager.fleet.usable())
     for host, answer in (
-        await manager.fleet.fan_out(lambda host: read_alias(host, project, name), budget=BUDGET)
+        await manager.fleet.fan_out(lambda host: read_alias(host, project, name), asked, budget=BUDGET)
     ).items():
         if isinstance(answer, HostError):
             silent[host] = answer.reason
@@ -87,11 +89,8 @@ async def locate_alias(manager: Manager, name: str, project: str) -> dict[str, A
 
 def silent_hosts(manager: Manager) -> dict[str, str]:
     """Host -> why it cannot be asked now."""
-    return {
-        name: record.reason or str(record.status)
-        for name, record in manager.inventory.hosts.items()
-        if not record.usable
-    }
+    records = manager.inventory.hosts
+    return {name: records[name].reason or str(records[name].status) for name in manager.fleet.silent()}
 
 
 def _missing(what: str, silence: str) -> ActionError:

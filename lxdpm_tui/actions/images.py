@@ -17,7 +17,7 @@ import msgspec
 from lxdpm_tui.actions.image_aliases import create_alias, delete_alias, rename_alias, update_alias
 from lxdpm_tui.actions.image_body import clean_spool, drop, from_files, from_spool
 from lxdpm_tui.actions.image_distribute import PENDING, Copy, Pull, Source, Upload, distribute
-from lxdpm_tui.actions.image_find import Found, locate
+from lxdpm_tui.actions.image_find import BUDGET, Found, locate
 from lxdpm_tui.actions.image_host import Wanted, delete_image, read_alias, read_image
 from lxdpm_tui.actions.image_pending import PendingImages
 from lxdpm_tui.actions.registry import ActionError, Danger, Param, registry
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Found",
+    "aliases_of",
     "begin",
     "by_properties",
     "create_alias",
@@ -74,6 +75,9 @@ async def import_upload(
     given = {name.lower().removeprefix("x-lxd-").removeprefix("x-incus-"): value for name, value in headers.items()}
     try:
         body = await from_spool(spool, content_type)
+        if (said := given.get("fingerprint")) and said != body.fingerprint:
+            raise ActionError(f"fingerprints don't match, got {body.fingerprint} expected {said}")
+        await _must_lack(manager, body.fingerprint, project)
         aliases = dict.fromkeys((value for _, value in parse_qsl(given.get("aliases", ""))), "")
         wanted = Wanted(
             project=project,
@@ -89,26 +93,56 @@ async def import_upload(
     return await distribute(manager, Upload(body, spool), wanted)
 
 
+async def _must_lack(manager: Manager, fingerprint: str, project: str) -> None:
+    """An upload of what every host has is refused, as one host refuses it. Where some lack it, it is sent to those."""
+    asked = manager.fleet.distinct(manager.fleet.usable())
+    looks = await manager.fleet.fan_out(lambda host: read_image(host, project, fingerprint), asked, budget=BUDGET)
+    if looks and all(isinstance(found, dict) for found in looks.values()):
+        raise ActionError("Image with same fingerprint already exists", 409)
+
+
 async def import_json(manager: Manager, body: Mapping[str, Any], project: str = "default") -> Task:
     """Distribute what a JSON POST /1.0/images asks for (source.type image or url). Raises ActionError."""
     source = body.get("source")
     if not isinstance(source, dict) or source.get("type") not in _PULLED:
         raise ActionError("Invalid images JSON")
+    for key, value in source.items():
+        if value is not None and not isinstance(value, str | bool):
+            raise ActionError(f"source.{key} must be a text")
     if source["type"] == "url" and not source.get("url"):
         raise ActionError("Missing URL")
     if source["type"] == "image" and not source.get("server"):
         raise ActionError("Must specify a server to copy the image from")
     if source["type"] == "image" and not (source.get("alias") or source.get("fingerprint")):
         raise ActionError("must specify one of alias or fingerprint for init from image")
+    profiles, properties = body.get("profiles") or [], body.get("properties") or {}
+    if not isinstance(profiles, list) or not all(isinstance(name, str) for name in profiles):
+        raise ActionError("profiles must be a list of names")
+    if not isinstance(properties, dict):
+        raise ActionError("properties must be an object")
     wanted = Wanted(
         project=project,
         public=bool(body.get("public")),
         filename=str(body.get("filename") or ""),
-        profiles="&".join(f"profile={name}" for name in body.get("profiles") or ()),
-        properties={str(key): str(value) for key, value in (body.get("properties") or {}).items()},
-        aliases={alias["name"]: alias.get("description") or "" for alias in body.get("aliases") or ()},
+        profiles="&".join(f"profile={name}" for name in profiles),
+        properties={str(key): str(value) for key, value in properties.items()},
+        aliases=aliases_of(body),
     )
     return await distribute(manager, Pull(source), wanted)
+
+
+def aliases_of(body: Mapping[str, Any]) -> dict[str, str]:
+    """name -> description of the aliases that a body asks for. Raises ActionError."""
+    given = body.get("aliases") or []
+    if not isinstance(given, list) or not all(isinstance(alias, dict) for alias in given):
+        raise ActionError("aliases must be a list of objects")
+    found: dict[str, str] = {}
+    for alias in given:
+        name, description = alias.get("name"), alias.get("description") or ""
+        if not isinstance(name, str) or not name or not isinstance(description, str):
+            raise ActionError("an alias must have a name, and its description must be a text")
+        found[name] = description
+    return found
 
 
 # -- for launches

@@ -1,25 +1,23 @@
-"""Actions on instances: launch, states, delete, rename, snapshots."""
+"""Actions on instances: launch, and those that are a plan of calls (states, names, snapshots, copies, settings)."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from lxdpm_tui.actions import create, resolve
-from lxdpm_tui.actions.registry import ActionError, Danger, Param, registry
-from lxdpm_tui.fleet.inventory import Instance, Key
-from lxdpm_tui.hosts.transport import ApiError, HostError
+from lxdpm_tui.actions import create, plan_run, resolve
+from lxdpm_tui.actions.bulk import unattended
+from lxdpm_tui.actions.plan import Limits, Plan
+from lxdpm_tui.actions.plan_make import ACTS, make, named
+from lxdpm_tui.actions.registry import ActionError, Param, registry
+from lxdpm_tui.fleet.inventory import Instance
 from lxdpm_tui.scheduler.model import Strategy
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
     from lxdpm_tui.manager import Manager
-    from lxdpm_tui.tasks.journal import Journal
 
-PER_HOST = 4  # calls at once on one host in a bulk action
-
+MOST = 1000  # instances of one launch: each is planned before the first is made
 _PROJECT = Param("project", "the project", default="default", complete="project")
 _INSTANCE = Param(
     "instance", "NAME, or HOST:NAME for one of twins", positional=True, required=True, complete="instance"
@@ -43,8 +41,8 @@ def launch_bodies(
     network: str | None,
 ) -> list[dict[str, Any]]:
     """LXD create bodies for the launch arguments. With count > 1, NAME-1 to NAME-count. Raises ActionError."""
-    if count < 1:
-        raise ActionError("count must be 1 or more")
+    if not 1 <= count <= MOST:
+        raise ActionError(f"count must be 1 to {MOST}")
     devices = {
         key: dict(value) if isinstance(value, dict) else launch_device(key, value) for key, value in devices.items()
     }
@@ -127,231 +125,142 @@ async def launch(
     )
 
 
-async def _each(
-    manager: Manager,
-    kind: str,
-    description: str,
-    rows: Sequence[Instance],
-    work: Callable[[Instance], Awaitable[object]],
-) -> Task:
-    """A task that does `work` for every row, a few at once on each host. Results by "HOST:NAME" in task.hosts."""
-    limits = {row.host: asyncio.Semaphore(PER_HOST) for row in rows}
-    label = {row.key: f"{row.host}:{row.name}" for row in rows}
-    task = Task(
-        kind=kind,
-        description=description,
-        project=rows[0].project,
-        resources={"instances": [f"/1.0/instances/{quote(row.name, safe='')}" for row in rows]},
-        hosts={label[row.key]: {"status": "waiting"} for row in rows},
-        owner=manager.caller,
-    )
+# -- those that are a plan
 
-    async def run(task: Task, journal: Journal) -> None:
-        errors: list[Exception] = []
+Planner = Callable[["Manager", Mapping[str, Any], Limits], Plan]
+PLANNERS: dict[str, Planner] = {}
+"""Action -> how its plan is made from its arguments (complete). Raises ActionError."""
 
-        async def one(row: Instance) -> None:
-            async with limits[row.host]:
-                if task.cancelled:
-                    return
-                task.update(host=label[row.key], status="running")
-                try:
-                    await work(row)
-                except (ApiError, HostError) as error:
-                    task.update(host=label[row.key], status="failed", error=str(error))
-                    errors.append(error)
-                else:
-                    task.update(host=label[row.key], status="done")
-                await resolve.read_again(manager, row.key)  # what is asked for next goes by the inventory
-
-        await asyncio.gather(*(one(row) for row in rows))
-        if len(errors) == 1:
-            raise errors[0]
-        if errors:
-            raise ActionError(f"{len(errors)} of {len(rows)} failed: " + "; ".join(str(e) for e in errors[:5]), 500)
-
-    return await manager.tasks.start(task, run)
+Before = Callable[["Manager", Sequence[Instance], Mapping[str, Any]], Awaitable[object]]
 
 
-def _rows(manager: Manager, refs: Sequence[str], project: str) -> list[Instance]:
-    """The instances named, each once however often it is named. Raises ActionError."""
-    rows = (resolve.instance(manager, ref, project) for ref in refs)
-    return list({row.key: row for row in rows}.values())
+def rows_of(manager: Manager, arguments: Mapping[str, Any]) -> list[Instance]:
+    """The instances that `instances` or `instance` name. Raises ActionError."""
+    refs = arguments.get("instances") or [arguments["instance"]]
+    return [resolve.instance(manager, ref, arguments["project"]) for ref in refs]
 
 
-def _path(row: Instance, *more: str) -> str:
-    return "/".join(("/1.0/instances", quote(row.name, safe=""), *more))
+def _same(arguments: Mapping[str, Any], *without: str) -> dict[str, Any]:
+    left_out = ("instances", "instance", "project", *without)
+    return {key: value for key, value in arguments.items() if key not in left_out}
 
 
-def _state_action(name: str, action: str, help: str, doing: str, danger: Danger, forcible: bool) -> None:
-    params = [_INSTANCES, _PROJECT]
-    if forcible:
-        params.append(Param("force", "do not ask it to shut down, end it", kind="flag"))
-        params.append(Param("timeout", "seconds it gets to shut down", kind="integer", default=30))
+def enter(
+    name: str,
+    help: str,
+    *params: Param,
+    act: str = "",
+    options: Callable[[Mapping[str, Any]], dict[str, Any]] = _same,
+    before: Before | None = None,
+) -> None:
+    """Enter an action whose work is a plan. act: its entry of ACTS (default: its name).  options: that act's options
+    from the arguments.  before: what is to be known of the rows first."""
+    act = act or name
 
-    async def run(
-        manager: Manager, *, instances: Sequence[str], project: str, force: bool = False, timeout: int = 30
-    ) -> Task:
-        rows = _rows(manager, instances, project)
-        body = {"action": action, "timeout": timeout, "force": force}
+    def plan(manager: Manager, arguments: Mapping[str, Any], limits: Limits) -> Plan:
+        return make(manager.inventory, act, rows_of(manager, arguments), options(arguments), limits)
 
-        async def change(row: Instance) -> None:
-            await manager.fleet.operate(
-                row.host, "PUT", _path(row, "state"), params={"project": row.project}, json=body
-            )
+    async def run(manager: Manager, **arguments: Any) -> Task:
+        if before is not None:
+            await before(manager, rows_of(manager, arguments), arguments)
+        return await plan_run.start(manager, plan(manager, arguments, unattended()), kind=name)
 
-        return await _each(manager, name, f"{doing} instance{'s' * (len(rows) > 1)}", rows, change)
-
-    registry.action(name, help, *params, danger=danger, subject="instance")(run)
-
-
-_state_action("start", "start", "Start instances", "Starting", Danger.NONE, False)
-_state_action("stop", "stop", "Stop instances", "Stopping", Danger.CONFIRM, True)
-_state_action("restart", "restart", "Restart instances", "Restarting", Danger.CONFIRM, True)
-_state_action("freeze", "freeze", "Freeze instances: their processes get no CPU", "Freezing", Danger.CONFIRM, False)
-_state_action("unfreeze", "unfreeze", "Let frozen instances go on", "Unfreezing", Danger.NONE, False)
+    PLANNERS[name] = plan
+    registry.action(name, help, *params, danger=ACTS[act].danger, subject="instance")(run)
 
 
-@registry.action(
+_FORCE = (
+    Param("force", "do not ask it to shut down, end it", kind="flag"),
+    Param("timeout", "seconds it gets to shut down", kind="integer", default=30),
+)
+
+enter("start", "Start instances", _INSTANCES, _PROJECT)
+enter("stop", "Stop instances", _INSTANCES, _PROJECT, *_FORCE)
+enter("restart", "Restart instances", _INSTANCES, _PROJECT, *_FORCE)
+enter("freeze", "Freeze instances: their processes get no CPU", _INSTANCES, _PROJECT)
+enter("unfreeze", "Let frozen instances go on", _INSTANCES, _PROJECT)
+
+
+async def _look_again(manager: Manager, rows: Sequence[Instance], _: Mapping[str, Any]) -> None:
+    """Whether one runs decides what is done: the last event may be on its way yet."""
+    await resolve.read_again(manager, *(row.key for row in rows))
+
+
+async def _forget_gone(manager: Manager, rows: Sequence[Instance], arguments: Mapping[str, Any]) -> None:
+    """An instance that had the new name may be gone."""
+    for number, row in enumerate(rows, 1):
+        await resolve.forget_gone(manager, row.project, named(arguments["new_name"], row, number))
+
+
+enter(
     "delete",
     "Delete instances with all their snapshots",
     _INSTANCES,
     _PROJECT,
     Param("force", "also running ones", kind="flag"),
-    danger=Danger.TYPE_NAME,
-    subject="instance",
+    before=_look_again,
 )
-async def delete(manager: Manager, *, instances: Sequence[str], project: str, force: bool) -> Task:
-    # Whether one runs decides what is done: the last event may be on its way yet.
-    await resolve.read_again(manager, *(row.key for row in _rows(manager, instances, project)))
-    rows = _rows(manager, instances, project)
-    running = [row for row in rows if row.status not in ("Stopped", "Error")]
-    if running and not force:
-        raise ActionError(f"{running[0].host}:{running[0].name} is {running[0].status}: stop it first, or use force")
-
-    async def remove(row: Instance) -> None:
-        if row in running:
-            body = {"action": "stop", "timeout": 30, "force": True}
-            await manager.fleet.operate(
-                row.host, "PUT", _path(row, "state"), params={"project": row.project}, json=body
-            )
-        if not (row in running and row.ephemeral):
-            await manager.fleet.operate(row.host, "DELETE", _path(row), params={"project": row.project})
-
-    return await _each(manager, "delete", f"Deleting instance{'s' * (len(rows) > 1)}", rows, remove)
-
-
-@registry.action(
+enter(
     "rename",
     "Rename a stopped instance",
     _INSTANCE,
     Param("new_name", "the new name", positional=True, required=True),
     _PROJECT,
-    subject="instance",
+    before=_forget_gone,
 )
-async def rename(manager: Manager, *, instance: str, new_name: str, project: str) -> Task:
-    row = resolve.instance(manager, instance, project)
-    resolve.check_instance_name(new_name)
-    await resolve.forget_gone(manager, project, new_name)
-    if manager.inventory.find_instances(project, new_name) or (project, new_name) in manager.claims:
-        raise ActionError(f'Instance "{new_name}" already exists', 409)
-    claim = (project, new_name)
-    manager.claims.add(claim)
+enter(
+    "copy",
+    "Copy an instance on its host",
+    _INSTANCE,
+    Param("new_name", "name of the copy", positional=True, default="{name}-copy"),
+    _PROJECT,
+    Param("instance_only", "without its snapshots", kind="flag"),
+    Param("start", "start the copy", kind="flag"),
+    Param("target", "the host of the copy: that of the instance, for now", default="", complete="host"),
+    before=_forget_gone,
+)
+enter(
+    "publish",
+    "Make an image of a stopped instance, on all hosts or on some",
+    _INSTANCE,
+    Param("aliases", "a name for it, may be repeated", many=True),
+    Param("hosts", "only this host (and its own), may be repeated; all when left out", many=True, complete="host"),
+    _PROJECT,
+    Param("public", "let everybody who reaches the hosts have it", kind="flag"),
+    Param("reuse", "move aliases that exist", kind="flag"),
+    Param("property", "KEY=VALUE of the image, may be repeated", kind="mapping"),
+    options=lambda given: _same({**given, "properties": given["property"]}, "property"),
+)
 
-    async def change(row: Instance) -> None:
-        await manager.fleet.operate(row.host, "POST", _path(row), params={"project": project}, json={"name": new_name})
-        await resolve.read_again(manager, row.key, Key(row.host, project, new_name))
+# -- snapshots
 
-    def ended(task: Task) -> None:
-        if task.status.final:
-            manager.claims.discard(claim)
+_SNAPSHOT = Param("snapshot", "name of the snapshot", positional=True, required=True, complete="snapshot")
+_EXPIRES = "when it goes by itself: 12h, 30d, 6w, 2030-01-31, or never"
 
-    try:
-        task = await _each(manager, "rename", "Renaming instance", [row], change)
-    except BaseException:
-        manager.claims.discard(claim)
-        raise
-    task.subscribe(ended)  # also of one that was cancelled before it began
-    ended(task)
-    return task
-
-
-@registry.action(
+enter(
     "snapshot",
     "Take a snapshot of an instance",
     _INSTANCE,
     Param("name", "name of the snapshot; snapN when left out", positional=True, default=""),
     _PROJECT,
     Param("stateful", "with the state of its processes", kind="flag"),
-    subject="instance",
+    Param("expires", _EXPIRES, default=""),
 )
-async def snapshot(manager: Manager, *, instance: str, name: str, project: str, stateful: bool) -> Task:
-    row = resolve.instance(manager, instance, project)
-    if "/" in name or " " in name:
-        raise ActionError(f"Invalid snapshot name {name!r}: no slashes, no spaces")
-
-    async def take(row: Instance) -> None:
-        body = {"name": name, "stateful": stateful}
-        await manager.fleet.operate(row.host, "POST", _path(row, "snapshots"), params={"project": project}, json=body)
-
-    return await _each(manager, "snapshot", "Snapshotting instance", [row], take)
-
-
-_SNAPSHOT = Param("snapshot", "name of the snapshot", positional=True, required=True, complete="snapshot")
-
-
-@registry.action(
-    "restore",
-    "Put an instance back to a snapshot",
-    _INSTANCE,
-    _SNAPSHOT,
-    _PROJECT,
-    danger=Danger.CONFIRM,
-    subject="instance",
-)
-async def restore(manager: Manager, *, instance: str, snapshot: str, project: str) -> Task:
-    row = resolve.instance(manager, instance, project)
-
-    async def change(row: Instance) -> None:
-        await manager.fleet.operate(
-            row.host, "PUT", _path(row), params={"project": project}, json={"restore": snapshot}
-        )
-
-    return await _each(manager, "restore", "Restoring snapshot", [row], change)
-
-
-@registry.action(
+enter("restore", "Put an instance back to a snapshot", _INSTANCE, _SNAPSHOT, _PROJECT)
+enter(
     "snapshot-rename",
     "Rename a snapshot",
     _INSTANCE,
     _SNAPSHOT,
     Param("new_name", "the new name", positional=True, required=True),
     _PROJECT,
-    subject="instance",
 )
-async def snapshot_rename(manager: Manager, *, instance: str, snapshot: str, new_name: str, project: str) -> Task:
-    row = resolve.instance(manager, instance, project)
-
-    async def change(row: Instance) -> None:
-        path = _path(row, "snapshots", quote(snapshot, safe=""))
-        await manager.fleet.operate(row.host, "POST", path, params={"project": project}, json={"name": new_name})
-
-    return await _each(manager, "snapshot-rename", "Renaming snapshot", [row], change)
-
-
-@registry.action(
-    "snapshot-delete",
-    "Delete a snapshot",
+enter("snapshot-delete", "Delete a snapshot", _INSTANCE, _SNAPSHOT, _PROJECT)
+enter(
+    "snapshot-expiry",
+    "Set when a snapshot goes by itself",
     _INSTANCE,
     _SNAPSHOT,
+    Param("expires", _EXPIRES, positional=True, required=True),
     _PROJECT,
-    danger=Danger.CONFIRM,
-    subject="instance",
 )
-async def snapshot_delete(manager: Manager, *, instance: str, snapshot: str, project: str) -> Task:
-    row = resolve.instance(manager, instance, project)
-
-    async def remove(row: Instance) -> None:
-        path = _path(row, "snapshots", quote(snapshot, safe=""))
-        await manager.fleet.operate(row.host, "DELETE", path, params={"project": project})
-
-    return await _each(manager, "snapshot-delete", "Deleting snapshot", [row], remove)

@@ -32,6 +32,7 @@ NETWORKS = Kind(
     collection="/1.0/networks",
     fixed=("type",),
     own=re.compile(r"volatile\..*|ipv[46]\.address|" + "|".join(map(re.escape, sorted(LOCAL_KEYS)))),
+    local=LOCAL_KEYS,
     reads=("networks",),
     may_have=_may_have,
 )

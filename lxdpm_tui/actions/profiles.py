@@ -33,11 +33,14 @@ _DEVICES = Param("devices", "NAME=type=...,key=value,..., may be repeated; NAME=
 
 
 def target_hosts(manager: Manager, names: Sequence[str]) -> list[str]:
-    """The hosts named, or all. Raises ActionError: 404 unknown, 503 naming those that cannot be asked."""
+    """The hosts named, or all; of each cluster one member.
+
+    Raises ActionError: 404 unknown, 503 naming those that cannot be asked.
+    """
     for name in names:
         if name not in manager.inventory.hosts:
             raise ActionError(f"there is no host {name!r}", 404)
-    hosts = list(names) or list(manager.inventory.hosts)
+    hosts = manager.fleet.distinct(names or manager.inventory.hosts)
     silent = [name for name in hosts if not manager.inventory.hosts[name].usable]
     if silent:
         reasons = "; ".join(f"{name}: {manager.inventory.hosts[name].reason or 'connecting'}" for name in silent)
@@ -58,9 +61,8 @@ async def holders(manager: Manager, name: str, project: str, hosts: Sequence[str
         if host not in manager.inventory.hosts:
             raise ActionError(f"there is no host {host!r}", 404)
     asked, unasked = [], []
-    for host, record in manager.inventory.hosts.items():
-        if hosts and host not in hosts:
-            continue
+    for host in manager.fleet.distinct(hosts or manager.inventory.hosts):
+        record = manager.inventory.hosts[host]
         if record.usable:
             asked.append(host)
         elif not record.scanned or Key(host, project, name) in manager.inventory.profiles.get(host, {}):
@@ -142,8 +144,7 @@ async def create_profile(manager: Manager, body: Mapping[str, Any], hosts: Seque
     name = body.get("name")
     if not isinstance(name, str) or not name:
         raise ActionError("No name provided")
-    if "/" in name or name in (".", ".."):
-        raise ActionError("Profile names may not contain slashes")
+    resolve.check_name("Profile", name)
     targets = target_hosts(manager, hosts)
     having = list(await copies_at(manager, _path(name), project, targets))
     if having:
@@ -212,8 +213,7 @@ async def edit_profile(
 
 async def rename_profile(manager: Manager, name: str, new_name: str, hosts: Sequence[str], project: str) -> Task:
     """Rename on every holder. Raises ActionError, 409 when a host has the new name already."""
-    if not new_name or "/" in new_name:
-        raise ActionError("Profile names may not be empty or contain slashes")
+    resolve.check_name("Profile", new_name)
     if name == "default":
         raise ActionError('The "default" profile cannot be renamed', 403)
     targets = list(await holders(manager, name, project, hosts))

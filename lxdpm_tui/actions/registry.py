@@ -163,3 +163,11 @@ def _fits(param: Param, value: object) -> bool:
 
 
 registry = Registry()
+
+
+def option(param: Param) -> str:
+    """Its name on a command line. What may be repeated is said in the singular: --profile a --profile b."""
+    name = param.name
+    if param.many or param.kind == "mapping":
+        name = name.removesuffix("es") if name.endswith("ses") else name.removesuffix("s")
+    return "--" + name.replace("_", "-")

@@ -101,6 +101,23 @@ def image(manager: Manager, ref: str, project: str = "default") -> tuple[str, li
     return fingerprint, [row for row in rows if row.fingerprint == fingerprint]
 
 
+def check_name(what: str, name: str) -> None:
+    """Of profiles, projects, networks and the like. Raises ActionError.
+
+    LXD itself takes a name with a null byte, and then finds the thing under no name any more.
+    """
+    if not name:
+        raise ActionError(f"{what} names may not be empty")
+    if "/" in name or name in (".", ".."):
+        raise ActionError(f"{what} names may not contain slashes")
+    if has_controls(name):
+        raise ActionError(f"{what} names may not contain control characters")
+
+
+def has_controls(name: str) -> bool:
+    return any(ord(letter) < 32 or ord(letter) == 127 for letter in name)
+
+
 def check_instance_name(name: str) -> None:
     """LXD's rule. Raises ActionError."""
     if not _INSTANCE_NAME.fullmatch(name):

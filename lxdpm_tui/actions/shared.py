@@ -6,6 +6,7 @@ the editor had read and what it wants, applied to each host's own copy, conditio
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ class Kind:
     noun: tasks are called noun-create and so on.  title: as LXD's errors say it.  collection: "/1.0/networks".
     scoped: whether it belongs to a project.  lists: writable parts that are lists, beside description and config.
     fixed: what a create body has that cannot be changed later.  own: keys of config that differ between hosts by
-    nature.  ignored: users (a pattern over used_by) that do not keep it from being deleted.
+    nature.  local: those that a cluster has of each member; it makes such an object in two phases, each member first.
+    ignored: users (a pattern over used_by) that do not keep it from being deleted.
     reads: what of the inventory is to be read again.  may_have: whether a host that cannot be asked may have it.
     """
 
@@ -49,6 +51,7 @@ class Kind:
     lists: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     own: re.Pattern[str] = re.compile(r"volatile\..*")
+    local: frozenset[str] = frozenset()
     ignored: re.Pattern[str] = re.compile(r"(?!)")
     reads: tuple[str, ...] = ()
     may_have: Callable[[HostRecord, str, str], bool] = _may_have
@@ -91,9 +94,8 @@ async def holders(manager: Manager, kind: Kind, name: str, project: str, hosts: 
     for host in hosts:
         if host not in manager.inventory.hosts:
             raise ActionError(f"there is no host {host!r}", 404)
-    for host, record in manager.inventory.hosts.items():
-        if hosts and host not in hosts:
-            continue
+    for host in manager.fleet.distinct(hosts or manager.inventory.hosts):
+        record = manager.inventory.hosts[host]
         if record.usable:
             asked.append(host)
         elif not record.scanned or kind.may_have(record, project, name):
@@ -112,12 +114,11 @@ async def holders(manager: Manager, kind: Kind, name: str, project: str, hosts: 
 
 async def create(manager: Manager, kind: Kind, bodies: Mapping[str, Body], project: str = "default") -> Task:
     """POST to each host its body (all of one name). Raises ActionError: 409 when one has it, 503 silent hosts."""
-    names = {body.get("name") for body in bodies.values()}
-    name = names.pop() if names else None
-    if names or not isinstance(name, str) or not name:
+    names = [body.get("name") for body in bodies.values()]
+    name = names[0] if names else None
+    if not isinstance(name, str) or not name or any(other != name for other in names):
         raise ActionError("No name provided")
-    if "/" in name or name in (".", ".."):
-        raise ActionError(f"{kind.title} names may not contain slashes")
+    resolve.check_name(kind.title, name)
     targets = target_hosts(manager, list(bodies))
     there = list(await having(manager, kind, name, project, targets))
     if there:
@@ -128,9 +129,7 @@ async def create(manager: Manager, kind: Kind, bodies: Mapping[str, Body], proje
         args = {"host": host, "project": project, "collection": kind.collection, "name": name}
         step = await journal.intend(host, "shared.absent", args)
         try:
-            await manager.fleet.operate(
-                host, "POST", kind.collection, params={"project": project}, json=dict(bodies[host])
-            )
+            await _make(manager, kind, host, bodies, project)
         except ApiError as error:
             await journal.settle(step)  # it made none: what is there under that name is somebody else's
             if "already exists" in error.text:
@@ -138,6 +137,26 @@ async def create(manager: Manager, kind: Kind, bodies: Mapping[str, Body], proje
             raise
 
     return await _on_hosts(manager, kind, "create", targets, project, work)
+
+
+async def _make(manager: Manager, kind: Kind, host: str, bodies: Mapping[str, Body], project: str) -> None:
+    """Raises the HostError family, and ApiError; a cluster's first phase is taken back then."""
+    body = dict(bodies[host])
+    members = manager.fleet.phases(host) if kind.local else []
+    try:
+        for member in members:
+            config = (bodies.get(member) or body).get("config") or {}
+            own = {key: value for key, value in config.items() if key in kind.local}
+            params = {"project": project, "target": manager.fleet.member(member)}
+            await manager.fleet.operate(host, "POST", kind.collection, params=params, json={**body, "config": own})
+        if members:
+            body["config"] = {key: value for key, value in (body.get("config") or {}).items() if key not in kind.local}
+        await manager.fleet.operate(host, "POST", kind.collection, params={"project": project}, json=body)
+    except ApiError:
+        if members:
+            with contextlib.suppress(ApiError):
+                await manager.fleet.operate(host, "DELETE", kind.path(body["name"]), params={"project": project})
+        raise
 
 
 def merge(kind: Kind, old: Body, new: Body, own: Body) -> dict[str, Any]:
@@ -196,8 +215,7 @@ async def rename(
     manager: Manager, kind: Kind, name: str, new_name: str, hosts: Sequence[str] = (), project: str = "default"
 ) -> Task:
     """Rename on every holder. Raises ActionError, 409 when a host has the new name already."""
-    if not new_name or "/" in new_name:
-        raise ActionError(f"{kind.title} names may not be empty or contain slashes")
+    resolve.check_name(kind.title, new_name)
     targets = list(await holders(manager, kind, name, project, hosts))
     if await having(manager, kind, new_name, project, targets):
         raise ActionError(f'Name "{new_name}" already in use', 409)

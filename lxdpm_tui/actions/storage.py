@@ -41,6 +41,7 @@ POOLS = Kind(
     scoped=False,
     fixed=("driver",),
     own=re.compile(r"volatile\..*|" + "|".join(map(re.escape, sorted(LOCAL_KEYS)))),
+    local=LOCAL_KEYS,
     ignored=re.compile(r"/1\.0/images/"),  # unpacked images are only a cache
     reads=("pools",),
     may_have=_may_have,

@@ -51,7 +51,15 @@ class Trust:
             raise ActionError(f"{prefix!r} is the beginning of {len(found)} fingerprints; give more of it")
         return found[0]
 
-    async def add(self, der: bytes, name: str, *, restricted: bool = False, projects: Sequence[str] = ()) -> TrustRow:
+    async def add(
+        self,
+        der: bytes,
+        name: str,
+        *,
+        restricted: bool = False,
+        projects: Sequence[str] = (),
+        read_only: bool = False,
+    ) -> TrustRow:
         """Let a certificate in. Raises ActionError 409 when it is let in already, 400 when it is none."""
         try:
             pem = ssl.DER_cert_to_PEM_cert(der)
@@ -61,14 +69,15 @@ class Trust:
         except ValueError as error:
             raise ActionError(f"Invalid certificate: {error}") from error
         fingerprint = hashlib.sha256(der).hexdigest()
-        row = TrustRow(fingerprint, name or fingerprint[:12], pem, restricted, tuple(projects), time.time())
+        row = TrustRow(fingerprint, name or fingerprint[:12], pem, restricted, tuple(projects), time.time(), read_only)
         if not await self._store.add_trusted(row):
             raise ActionError("Certificate already in trust store", 409)
         self._rows[fingerprint] = row
         return row
 
-    async def update(self, fingerprint: str, name: str, restricted: bool, projects: Sequence[str]) -> None:
-        await self._store.update_trusted(fingerprint, name, restricted, projects)
+    async def update(self, row: TrustRow) -> None:
+        """Its name and what it may do."""
+        await self._store.update_trusted(row)
         await self.load()
 
     async def remove(self, fingerprint: str) -> None:
@@ -78,12 +87,20 @@ class Trust:
     # -- tokens
 
     async def make_token(
-        self, name: str, *, restricted: bool = False, projects: Sequence[str] = (), life: float = TOKEN_LIFE
+        self,
+        name: str,
+        *,
+        restricted: bool = False,
+        projects: Sequence[str] = (),
+        read_only: bool = False,
+        life: float = TOKEN_LIFE,
     ) -> tuple[TokenRow, str]:
         """(what is kept, the secret)."""
         secret = secrets.token_hex(32)
         now = time.time()
-        row = TokenRow(str(uuid.uuid4()), name, _digest(secret), restricted, tuple(projects), now, now + life)
+        row = TokenRow(
+            str(uuid.uuid4()), name, _digest(secret), restricted, tuple(projects), now, now + life, read_only
+        )
         await self._store.add_token(row)
         return row, secret
 
@@ -97,7 +114,13 @@ class Trust:
         """A client shows a token's secret, or the trust password. Raises ActionError 403, 409."""
         token = await self._store.take_token(_digest(_secret_of(secret)), time.time())
         if token is not None:
-            return await self.add(der, name or token.name, restricted=token.restricted, projects=token.projects)
+            return await self.add(
+                der,
+                name or token.name,
+                restricted=token.restricted,
+                projects=token.projects,
+                read_only=token.read_only,
+            )
         if await self._password_fits(secret):
             return await self.add(der, name)
         raise ActionError("not authorized", 403)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from lxdpm_tui.actions.image_host import make_absent, restore_alias, unstage
 from lxdpm_tui.actions.registry import ActionError
-from lxdpm_tui.hosts.transport import ApiError
+from lxdpm_tui.hosts.transport import ApiError, Unreachable
 
 if TYPE_CHECKING:
     from lxdpm_tui.hosts.host import Host
@@ -27,6 +27,8 @@ def undo_handlers(manager: Manager) -> dict[str, Handler]:
     def on_host(work: Callable[[Host, dict[str, Any]], Awaitable[None]]) -> Handler:
         async def handler(args: dict[str, Any]) -> None:
             host = manager.fleet.hosts.get(args["host"])
+            if host is None and manager.fleet.may_come(args["host"]):
+                raise Unreachable("its cluster was not reached yet", args["host"])
             if host is None:
                 raise ActionError(f"{args['host']} is no longer in the fleet", 404)
             if not any(host.dialect.version):

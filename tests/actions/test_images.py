@@ -17,7 +17,7 @@ from lxdpm_tui.actions.image_body import new_spool_file
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.hosts.transport import Deadlines
 from lxdpm_tui.manager import Manager
-from lxdpm_tui.tasks.task import Status
+from lxdpm_tui.tasks.task import Status, Task
 from tests.actions.images import ended, held, holders, new_image, off, targets, until, until_silent
 from tests.lab.lab import Lab
 
@@ -220,6 +220,25 @@ async def test_uploaded_through_the_gateway(manager: Manager, clean_lab: Lab) ->
         image = host["images"][fingerprint]
         assert (image["filename"], image["public"]) == ("f.tar.gz", True)
         assert (image["properties"]["os"], image["properties"]["alias"]) == ("Ubuntu", "x y")
+
+
+async def test_an_upload_that_all_have_is_refused(manager: Manager, clean_lab: Lab) -> None:
+    """As one host refuses it; where one lacks it, it gets it. What it was said to be must fit."""
+    path, fingerprint = new_image(clean_lab, "again")
+
+    async def upload(**headers: str) -> Task:
+        spool = new_spool_file(manager.paths.state_dir)
+        spool.write_bytes(path.read_bytes())
+        return await images.import_upload(manager, spool, "application/octet-stream", headers)
+
+    await images.succeeded(await upload())
+    with pytest.raises(ActionError, match="same fingerprint already exists"):
+        await upload()
+    await asyncio.to_thread(clean_lab.hosts["h2"].api, "DELETE", f"/1.0/images/{fingerprint}")
+    await images.succeeded(await upload(**{"X-LXD-fingerprint": fingerprint}))
+    assert await holders(clean_lab, fingerprint) == set(clean_lab.hosts)
+    with pytest.raises(ActionError, match="fingerprints don't match"):
+        await upload(**{"X-LXD-fingerprint": "0" * 64})
 
 
 async def test_an_upload_that_is_no_image(manager: Manager, clean_lab: Lab) -> None:

@@ -61,7 +61,7 @@ async def test_one_of_several_that_fails_does_not_stop_the_others(manager: Manag
     task = await done(manager, "start", Status.FAILURE, instances=["c-1", "c-2", "c-3"])
     assert "already running" in task.error
     assert [status(manager, f"c-{n}") for n in (1, 2, 3)] == ["Running"] * 3
-    assert sorted(state["status"] for state in task.hosts.values()) == ["done", "done", "failed"]
+    assert sorted(item["state"] for item in task.metadata["plan"]["items"]) == ["done", "done", "failed"]
     task = await done(manager, "start", Status.FAILURE, instances=["c-1", "c-2"])
     assert task.error.startswith("2 of 2 failed: ")
 
@@ -83,10 +83,10 @@ async def test_a_host_that_is_lost_fails_its_own_only(manager: Manager, clean_la
         assert await task.wait(20) is Status.FAILURE
     assert task.error.startswith("h1: ")
     assert {label: state["status"] for label, state in task.hosts.items()} == {
-        "h1:on-h1": "failed",
-        "h2:on-h2": "done",
-        "h3:on-h3": "done",
-        "i1:on-i1": "done",
+        "h1": "failed",
+        "h2": "done",
+        "h3": "done",
+        "i1": "done",
     }
 
 

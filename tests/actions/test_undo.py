@@ -13,7 +13,7 @@ import pytest
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.actions.undo import Handler, undo_handlers
 from lxdpm_tui.hosts.host import Host
-from lxdpm_tui.hosts.transport import HostError
+from lxdpm_tui.hosts.transport import HostError, Unreachable
 from tests.lab.lab import Lab
 from tests.lab.rest import RestError
 
@@ -21,7 +21,7 @@ from tests.lab.rest import RestError
 @pytest.fixture
 async def undo(clean_lab: Lab) -> AsyncIterator[dict[str, Handler]]:
     hosts = {config.name: Host(config) for config in clean_lab.hosts_config({"h1": "unix", "i1": "unix"})}
-    manager: Any = SimpleNamespace(fleet=SimpleNamespace(hosts=hosts))
+    manager: Any = SimpleNamespace(fleet=SimpleNamespace(hosts=hosts, may_come=lambda name: name == "prod/h1"))
     yield undo_handlers(manager)
     await asyncio.gather(*(host.close() for host in hosts.values()))
 
@@ -113,6 +113,8 @@ async def test_aliases_that_somebody_else_changed_stay(undo: dict[str, Handler],
 
 async def test_hosts_that_cannot_be_asked(undo: dict[str, Handler], clean_lab: Lab) -> None:
     args = {"project": "default", "fingerprint": "f" * 64, "task": "t"}
+    with pytest.raises(Unreachable, match="its cluster was not reached yet"):
+        await undo["profile.absent"]({"host": "prod/h1", "project": "default", "name": "p", "task": "t"})
     with pytest.raises(ActionError, match="h9 is no longer in the fleet"):
         await undo["image.absent"]({**args, "host": "h9"})
     with clean_lab.hosts["h1"].killed(), pytest.raises(HostError) as error:

@@ -1,0 +1,153 @@
+"""Files into instances and out of them, on real daemons over all transports."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from lxdpm_tui.hosts.files import Files, gone
+from lxdpm_tui.hosts.transport import ApiError
+from lxdpm_tui.tasks.task import Status, Task
+from tests.console.inside.window import make
+from tests.lab.lab import Lab
+from tests.managing import done, managing, refused
+
+HOSTS = ("h1", "h2", "h3", "i1")
+
+
+def tree(folder: Path) -> Path:
+    """A directory with a bit of everything."""
+    top = folder / "top"
+    (top / "sub" / "empty").mkdir(parents=True)
+    (top / "run me.sh").write_text("#!/bin/sh\necho ran\n")
+    (top / "run me.sh").chmod(0o750)
+    (top / "nothing").write_bytes(b"")
+    (top / "sub" / "ü%20&=?.bin").write_bytes(os.urandom(300_000))
+    (top / "link").symlink_to("sub/ü%20&=?.bin")
+    (top / "dangling").symlink_to("/not/there")
+    (top / "sub").chmod(0o711)
+    os.mkfifo(top / "pipe")
+    return top
+
+
+def seen(top: Path) -> dict[str, tuple[str, int, str]]:
+    """Every path below: kind, mode, content's hash or link's target. Pipes are left out."""
+    found = {}
+    for path in sorted(top.rglob("*")):
+        mode = path.lstat().st_mode & 0o777
+        name = str(path.relative_to(top))
+        if path.is_symlink():
+            found[name] = ("link", 0, os.readlink(path))
+        elif path.is_dir():
+            found[name] = ("directory", mode, "")
+        elif path.is_file():
+            found[name] = ("file", mode, hashlib.sha256(path.read_bytes()).hexdigest())
+    return found
+
+
+async def there(files: Files, path: str) -> bool:
+    try:
+        await files.look(path)
+    except ApiError as error:
+        if gone(error):
+            return False
+        raise
+    return True
+
+
+async def begun(task: Task) -> None:
+    """Until some of it has been transferred."""
+    some = asyncio.Event()
+    undo = task.subscribe(lambda task: some.set() if any(s.get("progress") for s in task.hosts.values()) else None)
+    async with asyncio.timeout(60):
+        await some.wait()
+    undo()
+
+
+@pytest.mark.timeout(200)
+async def test_a_tree_goes_in_and_comes_out_the_same(clean_lab: Lab, tmp_path: Path) -> None:
+    for host in HOSTS:
+        make(clean_lab, host, f"c-{host}")
+    top = tree(tmp_path)
+    async with managing(clean_lab, tmp_path) as manager:
+        names = [f"c-{host}" for host in HOSTS]
+        task = await done(manager, "file-push", source=str(top), instances=names, to="/root/")
+        assert all(state["progress"] == 100 and state["files"] == 3 for state in task.hosts.values())
+        await done(manager, "file-push", source=str(top), instances=names, to="/root/")  # once more, over it
+        for host in HOSTS:
+            out = tmp_path / f"out-{host}"
+            await done(manager, "file-pull", instance=f"c-{host}", path="/root/top", to=str(out))
+            assert seen(out) == seen(top)
+            ran = clean_lab.hosts[host].cli("exec", f"c-{host}", "--", "/root/top/run me.sh")
+            assert ran == "ran\n"
+
+
+@pytest.mark.timeout(200)
+async def test_single_files(clean_lab: Lab, tmp_path: Path) -> None:
+    make(clean_lab, "h2", "c1")
+    file = tmp_path / "a.txt"
+    file.write_text("one")
+    async with managing(clean_lab, tmp_path) as manager:
+        files = Files(manager.fleet.hosts["h2"], "c1")
+        await done(manager, "file-push", source=str(file), instances=["c1"], to="/root", uid=7, gid=8)
+        entry = await files.look("/root/a.txt")
+        assert (entry.uid, entry.gid, entry.size) == (7, 8, 3)
+        await done(manager, "file-push", source=str(file), instances=["c1"], to="/root/b.txt")
+        (tmp_path / "b.txt").write_text("before")
+        await done(manager, "file-pull", instance="c1", path="/root/b.txt", to=str(tmp_path))
+        assert (tmp_path / "b.txt").read_text() == "one"
+        await done(manager, "file-pull", Status.FAILURE, instance="c1", path="/nothere", to=str(tmp_path / "x"))
+        assert not (tmp_path / "x").exists()
+        await refused(manager, "file-push", 404, "No such file", source="/nothere", instances=["c1"], to="/root")
+        await refused(manager, "file-push", 400, "begins with /", source=str(file), instances=["c1"], to="root")
+        task = await done(manager, "file-push", Status.FAILURE, source=str(file), instances=["c1"], to="/proc/nothere/")
+        assert task.hosts["h2:c1"]["status"] == "failed"
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("host", HOSTS)
+async def test_what_is_cancelled_leaves_nothing_half(clean_lab: Lab, tmp_path: Path, host: str) -> None:
+    make(clean_lab, host, "c1")
+    folder = tmp_path / "big"
+    folder.mkdir()
+    (folder / "1-small").write_text("small")
+    with (folder / "2-big").open("wb") as big:
+        big.truncate(3 << 30)  # a hole: it takes no room here
+    async with managing(clean_lab, tmp_path) as manager:
+        files = Files(manager.fleet.hosts[host], "c1")
+        task = await manager.run("file-push", source=str(folder), instances=["c1"], to="/root/")
+        await begun(task)
+        task.cancel()
+        assert await task.wait(30) is Status.CANCELLED
+        assert not await there(files, "/root/big")
+        assert await there(files, "/root")
+
+        clean_lab.hosts[host].cli(
+            "exec", "c1", "--", "sh", "-c", "mkdir /d; dd if=/dev/zero of=/d/z bs=1M count=300; echo a >/d/a"
+        )
+        out = tmp_path / "out"
+        task = await manager.run("file-pull", instance="c1", path="/d", to=str(out))
+        await begun(task)
+        task.cancel()
+        assert await task.wait(30) is Status.CANCELLED
+        assert not out.exists()
+
+
+@pytest.mark.timeout(200)
+async def test_an_instance_cannot_lead_us_elsewhere(clean_lab: Lab, tmp_path: Path) -> None:
+    """A link that stands where a directory is to be made is not followed."""
+    make(clean_lab, "h1", "c1")
+    clean_lab.hosts["h1"].cli("exec", "c1", "--", "sh", "-c", "mkdir -p /d/sub; echo evil > /d/sub/file")
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "d").mkdir()
+    (out / "d" / "sub").symlink_to(victim)
+    async with managing(clean_lab, tmp_path) as manager:
+        await done(manager, "file-pull", Status.FAILURE, instance="c1", path="/d", to=str(out))
+    assert list(victim.iterdir()) == []
