@@ -80,6 +80,7 @@ def decode(data: bytes) -> JSON:
         if not text:
             raise Problem(400, "EOF")
         value, _ = json.JSONDecoder().raw_decode(text)
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))  # no lone surrogates
     except UnicodeDecodeError:
         raise Problem(400, "invalid character '\\ufffd' looking for beginning of value") from None
     except json.JSONDecodeError as error:
@@ -87,7 +88,36 @@ def decode(data: bytes) -> JSON:
     if not isinstance(value, dict):
         kind = {list: "array", str: "string", bool: "bool", type(None): "null"}.get(type(value), "number")
         raise Problem(400, f"json: cannot unmarshal {kind} into Go value of type api.Request")
+    _check_types(value)
     return value
+
+
+_FIELDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("name", "description", "action", "type", "target", "restore", "status", "pool", "project"), str),
+    **dict.fromkeys(("config", "properties", "environment", "devices"), dict),
+    **dict.fromkeys(("profiles", "command", "aliases", "members", "ingress", "egress"), list),
+    **dict.fromkeys(("force", "stateful", "ephemeral", "public", "migration", "interactive"), bool),
+    **dict.fromkeys(("timeout", "width", "height", "user", "group"), int),
+    "source": dict,
+}
+
+
+def _check_types(value: JSON) -> None:
+    """As Go's decoder refuses a field of another type; null is no value to it. It takes no half of a character either:
+    the daemon stores another one then."""
+    for name, found in value.items():
+        wanted = _FIELDS.get(name)
+        fits = found is None or wanted is None or isinstance(found, wanted)
+        if fits and isinstance(found, dict) and name in ("config", "properties", "environment"):
+            fits = all(isinstance(each, str) for each in found.values())
+        if fits and isinstance(found, dict) and name == "devices":
+            fits = all(isinstance(e, dict) and all(isinstance(x, str) for x in e.values()) for e in found.values())
+        if fits and isinstance(found, list) and name in ("profiles", "command", "members"):
+            fits = all(isinstance(each, str) for each in found)
+        if not fits or (wanted is int and isinstance(found, int) and abs(found) >= 1 << 63):
+            raise Problem(400, f"json: cannot unmarshal value into Go struct field Request.{name}")
+        if name == "source" and isinstance(found, dict):
+            _check_types({**found, "source": None})  # the name of what is copied, in there
 
 
 def _go_text(error: json.JSONDecodeError) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 
 from lxdpm_tui.demo import images, instances, rules, snapshots
+from lxdpm_tui.demo.events import timestamp
 from lxdpm_tui.demo.state import GIB, Instance, Project, State
 from lxdpm_tui.demo.tree import Node
 from lxdpm_tui.demo.variants import INCUS_6_0, LXD_4_0, LXD_5_0, LXD_5_21, Variant
@@ -14,6 +15,7 @@ from lxdpm_tui.demo.variants import INCUS_6_0, LXD_4_0, LXD_5_0, LXD_5_21, Varia
 _SITES = ("ams", "fra", "hel", "par")
 _VERSIONS = (LXD_5_0, INCUS_6_0, LXD_5_21, LXD_5_0, INCUS_6_0, LXD_4_0)
 _MEMORY = (32, 64, 128, 16, 256, 64, 128, 96)
+_ROOM = 40  # instances that hosts of these sizes carry
 _CPUS = (8, 16, 32, 4, 64, 16, 24, 12)
 
 # Role -> (profile, image, how likely it runs, how often it is chosen).
@@ -66,16 +68,18 @@ def plan(count: int, instances_per_host: tuple[int, int], seed: int) -> list[Hos
     for number in range(count):
         site = _SITES[number % len(_SITES)]
         labels = {"site": site, "disk": random.choice(("ssd", "ssd", "hdd", "nvme"))}
+        seed_of_host, instances = random.getrandbits(32), random.randint(*instances_per_host)
+        times = max(1, -(-instances // _ROOM))  # who runs a hundred instances on a host has a bigger one
         plans.append(
             HostPlan(
                 name=f"{site}-{number // len(_SITES) + 1}",
                 variant=_VERSIONS[number % len(_VERSIONS)],
-                cpus=_CPUS[number % len(_CPUS)],
-                memory=_MEMORY[number % len(_MEMORY)] * GIB,
+                cpus=_CPUS[number % len(_CPUS)] * times,
+                memory=_MEMORY[number % len(_MEMORY)] * GIB * times,
                 labels=labels,
-                seed=random.getrandbits(32),
+                seed=seed_of_host,
                 number=number,
-                instances=random.randint(*instances_per_host),
+                instances=instances,
             )
         )
     return plans
@@ -156,6 +160,7 @@ def _add_instance(state: State, name: str, role: str, random: Random) -> None:
     rules.check_devices(state, devices, project.name)
     instances.dress(state, found, devices)
     found.files.put("/etc/os-release", Node(data=f'PRETTY_NAME="{image.properties["description"]}"\n'.encode()))
+    found.created_at = timestamp(state.booted - random.uniform(0, 500 * 86400))
     project.instances[name] = found
     if random.random() < likely:
         state.set_running(found, state.booted + random.uniform(60, 3000))

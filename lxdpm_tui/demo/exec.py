@@ -100,7 +100,9 @@ class Session:
                     await self._sockets[name].send_str("")
                 except ConnectionError:
                     continue
-        if len(self.fds) == 2 and "0" in self._sockets:
+        task = asyncio.current_task()
+        killed = task is not None and task.cancelling()  # a daemon that dies waits for nobody
+        if len(self.fds) == 2 and "0" in self._sockets and not killed:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._left.wait(), _LINGER)
         self._over.set()

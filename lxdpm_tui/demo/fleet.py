@@ -1,16 +1,22 @@
-"""A whole simulated fleet: daemons on unix sockets, with instances that come and go."""
+"""A simulated fleet in this process: daemons on unix sockets, with instances that come and go.
+
+processes.py has one in processes of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
 import tempfile
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import TracebackType
 
 from lxdpm_tui.config import HostConfig, UnixAddress
 from lxdpm_tui.demo import cast, instances, snapshots
+from lxdpm_tui.demo.cast import HostPlan
 from lxdpm_tui.demo.server import SimDaemon
 from lxdpm_tui.demo.state import Instance, State
 
@@ -18,12 +24,13 @@ SLOW = 1.5  # seconds by which the host in slow motion answers late
 
 
 class DemoFleet:
-    """`count` simulated hosts, as an async context manager.
+    """`count` simulated hosts, or those of some plans, as an async context manager.
 
     hosts: how to reach them; daemons: the daemons by host name, to put faults on.  instances_per_host: from, to.
     seed: the same seed gives the same fleet and the same course of events.  activity: now and then an instance stops,
     starts, or gets a snapshot by itself.  faults: one host is down and one answers in slow motion.
     pace: how many times slower than on a fast real host things are done.  interval: mean seconds between events.
+    directory: where the sockets go, the caller's to remove; default: one of its own, with mode 0700.
     """
 
     def __init__(
@@ -36,8 +43,10 @@ class DemoFleet:
         faults: bool = False,
         pace: float = 3.0,
         interval: float = 4.0,
+        plans: Sequence[HostPlan] | None = None,
+        directory: Path | None = None,
     ) -> None:
-        self.plans = cast.plan(count, instances_per_host, seed)
+        self.plans = cast.plan(count, instances_per_host, seed) if plans is None else plans
         self.daemons: dict[str, SimDaemon] = {}
         self.hosts: list[HostConfig] = []
         self._random = Random(seed)
@@ -45,18 +54,18 @@ class DemoFleet:
         self._faults = faults
         self._pace = pace
         self._interval = interval
+        self._given = directory
         self._directory: Path | None = None
         self._activity: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> DemoFleet:
-        self._directory = Path(tempfile.mkdtemp(prefix="lxdpm-demo-"))  # mode 0700
+        self._directory = self._given or Path(tempfile.mkdtemp(prefix="lxdpm-demo-"))  # mode 0700
         try:
             for plan in self.plans:
-                path = self._directory / f"{plan.name}.socket"
-                daemon = SimDaemon(cast.build(plan, self._pace), path)
+                daemon = SimDaemon(partial(cast.build, plan, self._pace), self._directory / f"{plan.name}.socket")
                 await daemon.start()
                 self.daemons[plan.name] = daemon
-                self.hosts.append(HostConfig(plan.name, UnixAddress(str(path)), dict(plan.labels)))
+            self.hosts = configs(self.plans, self._directory)
             if self._faults:
                 await self._break()
         except BaseException:
@@ -78,7 +87,7 @@ class DemoFleet:
         for daemon in self.daemons.values():
             daemon.resume()
             await daemon.stop()
-        if self._directory is not None:
+        if self._directory is not None and self._given is None:
             shutil.rmtree(self._directory)
 
     async def _break(self) -> None:
@@ -95,13 +104,20 @@ class DemoFleet:
 
     def stir(self) -> None:
         """Let one thing happen on one host, as it would by itself."""
-        states = [daemon.state for daemon in self.daemons.values() if daemon.up]
+        states = [daemon.state for daemon in self.daemons.values() if daemon.up and daemon.awoken]
         if not states:
             return
         state = self._random.choice(states)
         idle = [one for one in state.instances() if not one.busy and not one.rootless]
         if idle:
             stir(state, self._random.choice(sorted(idle, key=lambda one: (one.project, one.name))), self._random)
+
+
+def configs(plans: Iterable[HostPlan], directory: Path) -> list[HostConfig]:
+    """How to reach the hosts of these plans, whose sockets are in that directory."""
+    return [
+        HostConfig(plan.name, UnixAddress(str(directory / f"{plan.name}.socket")), dict(plan.labels)) for plan in plans
+    ]
 
 
 def stir(state: State, found: Instance, random: Random) -> None:

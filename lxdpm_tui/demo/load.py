@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from random import Random
 
 MIB = 1024 * 1024
@@ -25,6 +26,10 @@ class Load:
     @classmethod
     def of(cls, seed: int, memory_limit: int) -> Load:
         """memory_limit: bytes it may use."""
+        return _load(seed, memory_limit)
+
+    @classmethod
+    def _of(cls, seed: int, memory_limit: int) -> Load:
         random = Random(seed)
         ceiling = memory_limit or 2048 * MIB
         memory = int(ceiling * random.uniform(0.12, 0.55))
@@ -46,6 +51,12 @@ class Load:
         omega = math.tau / self.period
         wave = math.cos(omega * since + self.phase) - math.cos(omega * now + self.phase)
         return max(0.0, self.cpu * ((now - since) + self.swing / omega * wave))
+
+
+@lru_cache(1 << 17)
+def _load(seed: int, memory_limit: int) -> Load:
+    """Seeding a generator takes longer than all that is then asked of the load."""
+    return Load._of(seed, memory_limit)
 
 
 def parse_size(text: str) -> int:

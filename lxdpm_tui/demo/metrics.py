@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from lxdpm_tui.demo.state import Instance, State
 
@@ -48,76 +49,75 @@ def number(value: float) -> str:
 def render(state: State) -> str:
     now = time.time()
     running = [instance for instance in state.instances() if instance.running]
-    lines = list(_lines(state, running, now)) if running else []
-    return "\n".join([*lines, "# EOF", ""])
+    return "".join(_text(state, running, now)) + "# EOF\n" if running else "# EOF\n"
 
 
-def _lines(state: State, running: list[Instance], now: float) -> Iterator[str]:
+def _text(state: State, running: list[Instance], now: float) -> Iterator[str]:
+    """A family at a time. Made for hundreds of instances: each figure is worked out once, lines are put together."""
     prefix = state.variant.kind
+    labels = [f'name="{one.name}",project="{one.project}",type="{one.type}"' for one in running]
+    cpus = [_cpus(state, one) for one in running]
 
-    def family(
-        name: str, kind: str, help_text: str, samples: Callable[[Instance], Iterator[tuple[str, float]]]
-    ) -> Iterator[str]:
-        yield f"# HELP {prefix}_{name} {help_text}"
-        yield f"# TYPE {prefix}_{name} {kind}"
-        for one in running:
-            labels = f'name="{one.name}",project="{one.project}",type="{one.type}"'
-            for extra, value in samples(one):
-                yield f"{prefix}_{name}{{{extra}{labels}}} {number(value)}"
+    def family(name: str, kind: str, help_text: str, values: Iterable[str], extra: str = "") -> str:
+        head = f"{prefix}_{name}{{{extra}"
+        lines = "".join([f"{head}{label}}} {value}\n" for label, value in zip(labels, values, strict=True)])
+        return f"# HELP {prefix}_{name} {help_text}\n# TYPE {prefix}_{name} {kind}\n{lines}"
 
-    def cpu(one: Instance) -> Iterator[tuple[str, float]]:
-        cpus = _cpus(state, one)
-        used = state.cpu_seconds(one, now) / cpus
-        for index in range(cpus):
-            yield f'cpu="{index}",mode="system",', used * 0.25
-            yield f'cpu="{index}",mode="user",', used * 0.75
-
-    def memory(key: str) -> Callable[[Instance], Iterator[tuple[str, float]]]:
-        def sample(one: Instance) -> Iterator[tuple[str, float]]:
-            yield "", float(int(_memory(state, one, now).get(key, 0)))
-
-        return sample
-
-    def network(key: str) -> Callable[[Instance], Iterator[tuple[str, float]]]:
-        def sample(one: Instance) -> Iterator[tuple[str, float]]:
-            traffic = (now - one.started) * (1000 + one.seed % 90000)
-            share = {
-                "receive_bytes": 1.0,
-                "transmit_bytes": 0.6,
-                "receive_packets": 1 / 700,
-                "transmit_packets": 1 / 700,
-            }
-            yield 'device="lo",', 0
-            yield 'device="eth0",', float(int(traffic * share.get(key, 0)))
-
-        return sample
-
-    def constant(value: Callable[[Instance], float]) -> Callable[[Instance], Iterator[tuple[str, float]]]:
-        return lambda one: iter([("", value(one))])
-
-    yield from family("cpu_seconds_total", "counter", "The total number of CPU time used in seconds.", cpu)
+    name = f"{prefix}_cpu_seconds_total"
+    yield f"# HELP {name} The total number of CPU time used in seconds.\n# TYPE {name} counter\n"
+    for one, label, count in zip(running, labels, cpus, strict=True):
+        used = state.cpu_seconds(one, now) / count
+        lines = _cpu_lines(prefix, count).replace("LABELS", label)
+        yield lines.replace("SYSTEM", number(used * 0.25)).replace("USER", number(used * 0.75))
     if state.variant.has("metrics_cpu_effective_total"):
-        cpus = constant(lambda one: _cpus(state, one))
-        yield from family("cpu_effective_total", "gauge", "The total number of effective CPUs.", cpus)
+        yield family("cpu_effective_total", "gauge", "The total number of effective CPUs.", map(str, cpus))
+    memory = [_memory(state, one, now) for one in running]
     for key, text in _MEMORY.items():
-        yield from family(f"memory_{key}_bytes", "gauge", text, memory(key))
+        yield family(f"memory_{key}_bytes", "gauge", text, [figures.get(key, "0") for figures in memory])
     if state.variant.has("metrics_memory_oom_total"):
-        text = "The number of out of memory kills."
-        yield from family("memory_OOM_kills_total", "counter", text, constant(lambda one: 0))
+        yield family("memory_OOM_kills_total", "counter", "The number of out of memory kills.", ["0"] * len(running))
+    traffic = [_traffic(one, now) for one in running]
     for key, text in _NETWORK.items():
-        yield from family(f"network_{key}_total", "counter", text, network(key))
-    yield from family("procs_total", "gauge", "The number of running processes.", constant(lambda one: one.processes))
+        lines = family(f"network_{key}_total", "counter", text, ["0"] * len(running), 'device="lo",')
+        own = family(f"network_{key}_total", "counter", text, [f.get(key, "0") for f in traffic], 'device="eth0",')
+        yield lines + own[own.index(f"{prefix}_network_{key}_total{{") :]
+    processes = [number(one.processes) for one in running]
+    yield family("procs_total", "gauge", "The number of running processes.", processes)
+
+
+@lru_cache(512)
+def _cpu_lines(prefix: str, cpus: int) -> str:
+    """The lines of one instance, with LABELS, SYSTEM and USER to be put in."""
+    name = f"{prefix}_cpu_seconds_total"
+    return "".join(
+        f'{name}{{cpu="{index}",mode="{mode}",LABELS}} {mode.upper()}\n'
+        for index in range(cpus)
+        for mode in ("system", "user")
+    )
 
 
 def _cpus(state: State, one: Instance) -> int:
-    limit = str(state.expanded(one)[0].get("limits.cpu", ""))
+    limit = state.setting(one, "limits.cpu")
     return min(int(limit), state.cpus) if limit.isdigit() and int(limit) else state.cpus
 
 
-def _memory(state: State, one: Instance, now: float) -> dict[str, float]:
+def _memory(state: State, one: Instance, now: float) -> dict[str, str]:
     used = state.load(one).memory_at(now)
     limit = state.memory_limit(one)
     cached = used * 0.3
     free = max(0.0, limit - used - cached)
     figures = {"RSS": used, "Cached": cached, "MemTotal": limit, "MemFree": free, "MemAvailable": free + cached}
-    return figures | {"Active_anon": used * 0.7, "Inactive_anon": used * 0.3, "Active": used, "Active_file": cached / 2}
+    figures |= {"Active_anon": used * 0.7, "Inactive_anon": used * 0.3, "Active": used, "Active_file": cached / 2}
+    return {key: number(int(value)) for key, value in figures.items()}
+
+
+def _traffic(one: Instance, now: float) -> dict[str, str]:
+    """Of eth0."""
+    received = (now - one.started) * (1000 + one.seed % 90000)
+    packets = number(int(received / 700))
+    return {
+        "receive_bytes": number(int(received)),
+        "transmit_bytes": number(int(received * 0.6)),
+        "receive_packets": packets,
+        "transmit_packets": packets,
+    }

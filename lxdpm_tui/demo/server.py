@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -64,15 +65,29 @@ class _Failing:
 
 
 class SimDaemon:
-    """One daemon at one socket path. Its data outlives stop(); what it was doing does not."""
+    """One daemon at one socket path. Its data outlives stop(); what it was doing does not.
 
-    def __init__(self, state: State, path: Path) -> None:
-        self.state = state
+    state: what it knows, or what makes that when it is asked for the first time: a thousand of them start at once.
+    """
+
+    def __init__(self, state: State | Callable[[], State], path: Path) -> None:
+        self._state = state
         self.path = path
         self._runner: web.ServerRunner | None = None
         self._server: web.Server | None = None
         self._failing: list[_Failing] = []
         self._delay = 0.0
+
+    @property
+    def state(self) -> State:
+        if not isinstance(self._state, State):
+            self._state = self._state()
+        return self._state
+
+    @property
+    def awoken(self) -> bool:
+        """Whether somebody asked it for anything yet."""
+        return isinstance(self._state, State)
 
     @property
     def name(self) -> str:
@@ -105,10 +120,12 @@ class SimDaemon:
         for connection in self._server.connections:
             if connection.transport is not None:
                 connection.transport.abort()
-        await self.state.operations.kill()
+        if self.awoken:
+            await self.state.operations.kill()
         await runner.cleanup()
-        for instance in self.state.instances():
-            instance.busy = ""
+        if self.awoken:
+            for instance in self.state.instances():
+                instance.busy = ""
         if gone:
             self.path.unlink(missing_ok=True)
 
@@ -120,7 +137,8 @@ class SimDaemon:
 
     def resume(self) -> None:
         """Undo hang(): everything that waited is answered now."""
-        self.state.awake.set()
+        if self.awoken:
+            self.state.awake.set()
 
     def fail_next(self, method: str, path: str, code: int, text: str, count: int = 1) -> None:
         """Answer the next `count` requests with that method ("" = any) and a matching path with an error.

@@ -234,9 +234,19 @@ class State:
     def expanded(self, instance: Instance) -> tuple[JSON, JSON]:
         return self.expand(self.projects[instance.project], instance.profiles, instance.config, instance.devices)
 
+    def setting(self, instance: Instance, key: str) -> str:
+        """One key of its expanded config, "" when it is not set."""
+        if key in instance.config:
+            return str(instance.config[key])
+        profiles = self.holder("profiles", self.projects[instance.project]).profiles
+        for name in reversed(instance.profiles):
+            if name in profiles and key in profiles[name]["config"]:
+                return str(profiles[name]["config"][key])
+        return ""
+
     def memory_limit(self, instance: Instance) -> int:
         """Bytes the instance may use: its limits.memory, else all of the host."""
-        text = str(self.expanded(instance)[0].get("limits.memory", ""))
+        text = self.setting(instance, "limits.memory")
         if text.endswith("%"):
             return self.memory * int(text[:-1]) // 100
         return parse_size(text) if text else self.memory

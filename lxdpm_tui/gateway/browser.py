@@ -1,7 +1,8 @@
 """What browsers need: the files of a web front end under /ui/, CORS as LXD has it, and a check of origins.
 
-The API answers browsers with the caller's own certificate, so a foreign page must not be able to use it: websockets and
-changes are refused when their Origin is neither our own nor allowed by core.https_allowed_origin.
+The browser shows the user's certificate whoever asks, so a foreign page must not be able to use the API: websockets and
+changes are refused when their Origin is neither our own nor allowed by core.https_allowed_origin, and, as current
+daemons do, everything that the browser marks as asked for by a page from elsewhere.
 """
 
 from __future__ import annotations
@@ -44,15 +45,25 @@ def cors_headers(request: web.BaseRequest, config: Mapping[str, str]) -> dict[st
 
 
 def check_origin(request: web.BaseRequest, config: Mapping[str, str]) -> None:
-    """Raises ActionError 403 for a change or a websocket that a page of another origin asks for."""
+    """Raises ActionError 403 for a change or a websocket that a page of another origin asks for, and for all that the
+    browser itself says a foreign page asks for."""
     origin = request.headers.get("Origin")
-    if not origin or (request.method in _SAFE and "Upgrade" not in request.headers):
+    foreign = request.headers.get("Sec-Fetch-Site", "") in ("cross-site", "same-site")
+    if not foreign and (not origin or (request.method in _SAFE and "Upgrade" not in request.headers)):
         return
-    if urlsplit(origin).netloc.lower() == request.headers.get("Host", "").lower():
+    if origin and not foreign and _server_of(origin) == request.headers.get("Host", "").lower():
         return
     allowed = allowed_origins(config)
-    if "*" not in allowed and origin not in allowed:
-        raise ActionError(f"Origin {origin} is not allowed here", 403)
+    if not origin or ("*" not in allowed and origin not in allowed):
+        raise ActionError(f"{f'Origin {origin}' if origin else 'A page from elsewhere'} is not allowed here", 403)
+
+
+def _server_of(origin: str) -> str:
+    """Host and port of an origin; "" for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def wants_page(request: web.BaseRequest) -> bool:
@@ -61,20 +72,25 @@ def wants_page(request: web.BaseRequest) -> bool:
 
 
 def ui_file(directory: Path, path: str) -> web.StreamResponse:
-    """A file of the front end; paths that are none are the front end's own routes and get its index.html.
+    """A file of the front end; whatever is none is one of its own routes and gets its index.html, as LXD does it.
 
     Raises ActionError 404 for paths outside, or when there is no index.html.
     """
     base = directory.resolve()
-    wanted = (base / unquote(path).lstrip("/")).resolve()
+    try:
+        wanted = (base / unquote(path).lstrip("/")).resolve()
+    except ValueError:  # a null byte
+        raise ActionError("not found", 404) from None
     if not wanted.is_relative_to(base):
         raise ActionError("not found", 404)
     if not wanted.is_file():
-        if Path(wanted).suffix and not wanted.is_dir():
-            raise ActionError("not found", 404)
         wanted = base / "index.html"
         if not wanted.is_file():
             raise ActionError("not found", 404)
     kind, _ = mimetypes.guess_type(wanted.name)
-    headers = {"Content-Type": kind or "application/octet-stream", "X-Content-Type-Options": "nosniff"}
+    headers = {
+        "Content-Type": kind or "application/octet-stream",
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-cache",  # a new front end is seen at once; what has not changed is not sent again
+    }
     return web.FileResponse(wanted, headers=headers)

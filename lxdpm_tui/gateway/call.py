@@ -25,7 +25,7 @@ class Client:
     """Who calls. name: "unix" or the certificate's fingerprint, "" for nobody we know.
 
     method: "unix" or "tls".  certificate: DER of what it showed, b"" for none.  projects: those it is restricted to,
-    None = it is not restricted.
+    None = it is not restricted.  read_only: it may change nothing.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Client:
     trusted: bool
     certificate: bytes = b""
     projects: frozenset[str] | None = None
+    read_only: bool = False
 
 
 BINARY = frozenset({"application/octet-stream", "multipart/form-data"})
@@ -67,7 +68,7 @@ class Call:
     def must_allow(self, project: str) -> None:
         """Raises ActionError 403 for a project, named in a body, that the caller may not use."""
         if not self.allows(project):
-            raise ActionError("Certificate is restricted", 403)
+            raise ActionError("not authorized", 403)
 
     @property
     def manager(self) -> Manager:
@@ -84,8 +85,10 @@ class Call:
     @property
     def recursion(self) -> int:
         """0, 1 or 2; what is no number counts as 0 and more than 2 as 2, as LXD does."""
-        text = self.query.get("recursion", "0").partition(";")[0]
-        return min(int(text), 2) if text.isdigit() else 0
+        text = self.query.get("recursion", "0").partition(";")[0].lstrip("0")
+        if not text.isdecimal() or not text.isascii():
+            return 0
+        return int(text) if text in ("1", "2") else 2
 
     @property
     def target(self) -> str | None:
@@ -123,8 +126,10 @@ class Call:
             raise ActionError("EOF")
         try:
             found = msgspec.json.decode(bytes(body))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ActionError(f"Invalid JSON: {error}") from error
+        except RecursionError as error:
+            raise ActionError("Invalid JSON: it is nested too deeply") from error
         if not isinstance(found, dict):
             raise ActionError("The body must be a JSON object")
         return found

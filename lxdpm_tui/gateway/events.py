@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from lxdpm_tui.fleet import decode
+from lxdpm_tui.gateway.access import without_secrets
 from lxdpm_tui.gateway.operations import Operation, Operations
 
 if TYPE_CHECKING:
@@ -30,16 +31,25 @@ _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Subscriber:
-    """One client. projects None: all of them."""
+    """One client. project None: all of them.
 
-    def __init__(self, types: frozenset[str], project: str | None) -> None:
+    restricted: it gets nothing of the server itself, which belongs to no project.  read_only: nor any secrets.
+    """
+
+    def __init__(
+        self, types: frozenset[str], project: str | None, *, restricted: bool = False, read_only: bool = False
+    ) -> None:
         self.types = types
         self.project = project
+        self.restricted = restricted
+        self.read_only = read_only
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE)
         self.ended = False
 
     def wants(self, kind: str, project: str) -> bool:
-        return kind in self.types and (self.project is None or project in ("", self.project))
+        if kind not in self.types:
+            return False
+        return self.project is None or project == self.project or (not project and not self.restricted)
 
     def put(self, message: bytes) -> None:
         if self.ended:
@@ -67,7 +77,9 @@ class Hub:
         self._undo = manager.fleet.subscribe_events(self._from_host)
 
     def close(self) -> None:
-        self._undo()
+        """Idempotent."""
+        undo, self._undo = self._undo, lambda: None
+        undo()
         self.operations.close()
         for client in self._clients:
             client.end()
@@ -100,12 +112,11 @@ class Hub:
     def _send(self, kind: str, project: str, message: bytes) -> None:
         for client in self._clients:
             if client.wants(kind, project):
-                client.put(message)
+                client.put(_veiled(message) if client.read_only and kind == "operation" else message)
 
-    async def serve(self, request: web.BaseRequest, types: frozenset[str], project: str | None) -> web.StreamResponse:
+    async def serve(self, request: web.BaseRequest, client: Subscriber) -> web.StreamResponse:
         """A client's websocket until it leaves, lags too far behind, or the gateway stops."""
         socket = web.WebSocketResponse(heartbeat=KEEP_ALIVE, compress=False, max_msg_size=1 << 16)
-        client = Subscriber(types, project)
         self._clients.add(client)  # before the answer: what happens from now on is told
         try:
             await socket.prepare(request)
@@ -121,6 +132,13 @@ class Hub:
         finally:
             self._clients.discard(client)
         return socket
+
+
+def _veiled(message: bytes) -> bytes:
+    """An operation event without what lets somebody connect to the operation."""
+    event = _raw.decode(message)
+    shown = without_secrets(msgspec.json.decode(event["metadata"]))
+    return msgspec.json.encode({**event, "metadata": shown})
 
 
 async def _drain(socket: web.WebSocketResponse, client: Subscriber) -> None:

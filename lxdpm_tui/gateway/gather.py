@@ -36,8 +36,17 @@ class Gathered(Generic[T]):
     errors: dict[str, ApiError] = field(default_factory=dict)
 
 
-async def gather(fleet: Fleet, ask: Callable[[Host], Awaitable[T]], hosts: Iterable[str] | None = None) -> Gathered[T]:
-    """Ask all hosts (or those named). Never raises for a host."""
+async def gather(
+    fleet: Fleet,
+    ask: Callable[[Host], Awaitable[T]],
+    hosts: Iterable[str] | None = None,
+    needed: Callable[[Gathered[T]], bool] = lambda found: False,
+) -> Gathered[T]:
+    """Ask all hosts (or those named). Never raises for a host.
+
+    needed: whether, after what was found so far, a silent host is waited for until it is known to be down: without it
+    a thing that no other host has would not be found.
+    """
     found: Gathered[T] = Gathered()
     names = list(fleet.hosts if hosts is None else hosts)
     alive: set[str] = set()
@@ -70,7 +79,7 @@ async def gather(fleet: Fleet, ask: Callable[[Host], Awaitable[T]], hosts: Itera
                 task.cancel()
                 pending.discard(task)
             silent = {asking[task] for task in pending}
-            if all(name not in alive and fleet.watch(name).settled for name in silent):
+            if not needed(found) and all(name not in alive and fleet.watch(name).settled for name in silent):
                 for name in silent:
                     found.cached[name] = False
                     fleet.watch(name).retry_now()

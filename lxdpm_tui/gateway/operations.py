@@ -34,13 +34,19 @@ _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 @dataclass(slots=True, eq=False)
 class Operation:
-    """What is known of one operation. host "": the manager's own. shown: LXD's object, location set."""
+    """What is known of one operation. host "": the manager's own. shown: LXD's object, location set.
+
+    placed: whether `project` was told; LXD 5.0 does not say it in the operation itself, and it may be a guess then.
+    requestor: who started it through the gateway, "" when it is not known.
+    """
 
     id: str
     host: str
     project: str
     shown: Raw
     code: int
+    placed: bool = True
+    requestor: str = ""
     updated: float = field(default_factory=time.monotonic)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,34 +78,40 @@ class Operations:
         ]
 
     def close(self) -> None:
-        for undo in self._undo:
-            undo()
+        """Idempotent."""
+        while self._undo:
+            self._undo.pop()()
         for check in self._checks:
             check.cancel()
 
     # -- what fills it
 
-    def seen(self, host: str, raw: msgspec.Raw | bytes, project: str = "") -> Operation:
+    def seen(self, host: str, raw: msgspec.Raw | bytes, project: str = "", requestor: str = "") -> Operation:
         """An operation object of a host, out of a 202 answer or an event. The table has it when this returns.
 
         project: as the event's envelope or the request says it; LXD's own object often does not.
+        requestor: whose request was answered by it.
         """
         shown = _raw.decode(raw)
         shown["location"] = msgspec.Raw(msgspec.json.encode(host))
         id = str(msgspec.json.decode(shown["id"]))
         code = int(msgspec.json.decode(shown.get("status_code", msgspec.Raw(b"103"))))
-        return self._put(id, host, project, shown, code)
+        found = self._put(id, host, project, shown, code)
+        found.requestor = found.requestor or requestor
+        return found
 
     def _put(self, id: str, host: str, project: str, shown: Raw, code: int) -> Operation:
         known = self._table.get(id)
         if known is None:
             self._forget_old()
-            known = self._table[id] = Operation(id, host, project or _project_of(shown), shown, code)
+            told = project or _project_of(shown)
+            known = self._table[id] = Operation(id, host, told or "default", shown, code, placed=bool(told))
         elif known.final:
             return known  # a late event never brings a finished one back
         else:
             known.shown, known.code, known.updated = shown, code, time.monotonic()
-            known.project = project or known.project
+            if project:
+                known.project, known.placed = project, True
         if known.final:
             known.ended.set()
         self._misses.pop(id, None)
@@ -206,11 +218,11 @@ class Operations:
 
 
 def _project_of(shown: Raw) -> str:
-    """The project that the resources' URLs name; operations carry it nowhere else."""
+    """The project that the resources' URLs name, "" for none; operations carry it nowhere else."""
     resources: dict[str, Any] = msgspec.json.decode(shown.get("resources", msgspec.Raw(b"null"))) or {}
     for urls in resources.values():
         for url in urls or ():
             _, mark, query = str(url).partition("project=")
             if mark:
                 return query.partition("&")[0]
-    return "default"
+    return ""

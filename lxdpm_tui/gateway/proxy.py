@@ -6,17 +6,21 @@ families are translated to the host's own and answered in both, nothing of a bro
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
 from aiohttp import ClientResponse, web
+from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
 from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet import decode
-from lxdpm_tui.fleet.inventory import Key
+from lxdpm_tui.fleet.inventory import ChangeSet, Key
+from lxdpm_tui.gateway import access
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
@@ -24,6 +28,7 @@ from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
 STREAM = Deadlines(connect=5.0, first_byte=120.0, idle=120.0)
 LOOK_UP = 5.0
 HOST_HEADER = "X-LXDPM-Host"
+RELAYED = 1 << 20  # bytes of a body from which on it goes past the HTTP machinery
 
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "transfer-encoding",
@@ -37,9 +42,10 @@ _NOT_SENT = _HOP_BY_HOP | {
     "authorization",
     "accept-encoding",
     "x-lxd-authenticated",
+    "x-incus-authenticated",
     "expect",
 }
-_NOT_SENT_PREFIXES = ("sec-fetch-", "x-lxd-forwarded-", "x-incus-forwarded-")
+_NOT_SENT_PREFIXES = ("sec-fetch-", "sec-ch-", "x-lxd-forwarded-", "x-incus-forwarded-")
 _FAMILIES = ("x-lxd-", "x-incus-")
 
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -164,13 +170,39 @@ async def forward(
     length = request.headers.get("Content-Length")
     if data is not None and not isinstance(data, bytes) and length is not None:
         headers["Content-Length"] = length
-    async with daemon.stream(
-        request.method, host_target(call, path), headers=headers, data=data, deadlines=STREAM
-    ) as response:
+    async with contextlib.AsyncExitStack() as stack:
+        asking = daemon.stream(request.method, host_target(call, path), headers=headers, data=data, deadlines=STREAM)
+        async with while_up(call, host) if request.method in ("GET", "HEAD") else contextlib.nullcontext():
+            response = await stack.enter_async_context(asking)
         answer = await _pass_on(call, host, response)
     if touch and request.method not in ("GET", "HEAD"):
         _touch(call, host)
     return answer
+
+
+@contextlib.asynccontextmanager
+async def while_up(call: Call, host: str) -> AsyncIterator[None]:
+    """For a question that can be asked again: no longer waited for once the host is found to be down.
+
+    Raises ActionError 503 with the host's own reason then.
+    """
+    loop = asyncio.get_running_loop()
+
+    def look(change: ChangeSet) -> None:
+        record = call.manager.inventory.hosts.get(host)
+        if change.kind == "hosts" and (record is None or not record.usable):
+            limit.reschedule(loop.time())
+
+    limit = asyncio.timeout(None)
+    undo = call.manager.inventory.subscribe(look)
+    try:
+        async with limit:
+            yield
+    except TimeoutError:
+        must_answer(call, host)
+        raise
+    finally:
+        undo()
 
 
 def _touch(call: Call, host: str) -> None:
@@ -185,6 +217,8 @@ def _touch(call: Call, host: str) -> None:
 
 async def _pass_on(call: Call, host: str, response: ClientResponse) -> web.StreamResponse:
     headers = client_headers(response.headers, host)
+    if not call.client.trusted:
+        del headers[HOST_HEADER]
     is_json = response.headers.get("Content-Type", "").startswith("application/json")
     is_file = any(name.lower() in ("x-lxd-type", "x-incus-type") for name in response.headers)
     if is_json and not is_file and call.request.method != "HEAD":
@@ -199,12 +233,35 @@ async def _pass_on(call: Call, host: str, response: ClientResponse) -> web.Strea
     out = web.StreamResponse(status=response.status, headers=headers)
     if (length := response.headers.get("Content-Length")) is not None:
         out.content_length = int(length)
-    await out.prepare(call.request)
+    writer = await out.prepare(call.request)
     if call.request.method != "HEAD":
-        async for chunk in response.content.iter_any():
-            await out.write(chunk)
+        if length is not None and int(length) > RELAYED and writer is not None:
+            await relay(call.request, call.manager.fleet.hosts[host], response, out, writer)
+        else:
+            async for chunk in response.content.iter_any():
+                await out.write(chunk)
     await out.write_eof()
     return out
+
+
+async def relay(
+    request: web.BaseRequest,
+    daemon: Host,
+    response: ClientResponse,
+    out: web.StreamResponse,
+    writer: AbstractStreamWriter,
+) -> None:
+    """A large body of known length past the HTTP machinery: what has come is written, then the connections are joined.
+
+    Raises the HostError family when the host does not send all of it, ConnectionError when the client leaves.
+    """
+    protocol, front = request.protocol, request.transport
+    while chunk := response.content.read_nowait():
+        await out.write(chunk)
+    if front is None or response.content.is_eof():
+        return
+    writer.send_headers()
+    await daemon.relay(response, front, writer.drain, lambda: protocol.writing_paused)
 
 
 def edit(call: Call, host: str, body: bytes, headers: CIMultiDict[str]) -> bytes:
@@ -219,7 +276,7 @@ def edit(call: Call, host: str, body: bytes, headers: CIMultiDict[str]) -> bytes
     kind = msgspec.json.decode(envelope.get("type", msgspec.Raw(b'""')))
     metadata = bytes(envelope["metadata"])
     if kind == "async":
-        known = call.gateway.hub.operations.seen(host, metadata, call.project)
+        known = call.gateway.hub.operations.seen(host, metadata, call.project, call.caller)
         shown = dict(known.shown)
         if call.collection != "instances":
             shown["resources"] = _aliased(shown.get("resources"), call.collection)
@@ -229,10 +286,11 @@ def edit(call: Call, host: str, body: bytes, headers: CIMultiDict[str]) -> bytes
         headers["Location"] = url
     elif kind == "sync":
         if metadata.startswith(b"{"):
-            envelope["metadata"] = msgspec.Raw(msgspec.json.encode(_placed(_raw.decode(metadata), host)))
+            row = access.veil(call, _placed(_raw.decode(metadata), host))
+            envelope["metadata"] = msgspec.Raw(msgspec.json.encode(row))
         elif metadata.startswith(b"[{"):
             envelope["metadata"] = msgspec.Raw(
-                msgspec.json.encode([_placed(row, host) for row in _raw_rows.decode(metadata)])
+                msgspec.json.encode([access.veil(call, _placed(row, host)) for row in _raw_rows.decode(metadata)])
             )
         elif metadata.startswith(b'["/1.0/instances') and call.collection != "instances":
             renamed = metadata.replace(b'"/1.0/instances/', f'"/1.0/{call.collection}/'.encode())

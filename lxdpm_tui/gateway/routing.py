@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import unquote
@@ -66,14 +66,25 @@ class Router:
 
     def __init__(self, routes: list[Route]) -> None:
         self.routes = routes
-        self._split = [(tuple(route.pattern.strip("/").split("/")), route) for route in routes]
-        self._split.sort(key=lambda entry: [part.startswith("{") for part in entry[0]])
+        split = [(tuple(route.pattern.strip("/").split("/")), route) for route in routes]
+        split.sort(key=lambda entry: [part.startswith("{") for part in entry[0]])
+        # By the second segment, which hardly any pattern leaves open: a few patterns are tried instead of all.
+        self._any = [entry for entry in split if _second(entry[0]).startswith("{")]
+        self._below = {
+            second: [entry for entry in split if _second(entry[0]) == second or entry in self._any]
+            for second in {_second(pattern) for pattern, _ in split}
+        }
 
     def match(self, method: str, path: str) -> Match | None:
-        """The route of a collapsed, still encoded path; None for an unknown path. Raises MethodUnknown."""
+        """The route of a collapsed, still encoded path; None for an unknown path. Raises MethodUnknown.
+
+        A path with a "." or ".." in it, however encoded, is unknown: on the way to a host it would become another one.
+        """
         parts = path.strip("/").split("/")
+        if _climbs(path):
+            return None
         known = False
-        for pattern, route in self._split:
+        for pattern, route in self._below.get(_second(parts), self._any):
             found = _fit(pattern, parts)
             if found is None:
                 continue
@@ -85,9 +96,18 @@ class Router:
         return None
 
 
+def _second(parts: Sequence[str]) -> str:
+    return parts[1] if len(parts) > 1 else ""
+
+
 def collapse(path: str) -> str:
     """One slash for several, none at the end: "//1.0/instances/" is "/1.0/instances"."""
     return "/" + "/".join(part for part in path.split("/") if part)
+
+
+def _climbs(path: str) -> bool:
+    decoded = unquote(path) if "%" in path else path
+    return "\0" in decoded or any(part in (".", "..") for part in decoded.split("/"))
 
 
 def _fit(pattern: tuple[str, ...], parts: list[str]) -> dict[str, str] | None:

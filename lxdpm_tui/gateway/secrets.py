@@ -1,13 +1,15 @@
-"""Secrets by which somebody who is not trusted may fetch one private image: single use, as on a host.
+"""Secrets by which somebody who is not trusted may fetch one private image, or send one: single use, as on a host.
 
 To the hosts the gateway is trusted, so that they look at no secret it passes on: it is checked here.
 """
 
 from __future__ import annotations
 
+import secrets
 import time
 from dataclasses import dataclass
 
+UPLOAD_LIFE = 3600.0  # seconds
 GRACE = 5.0  # seconds after the first use: a client asks for the image and then for its files
 
 
@@ -42,3 +44,22 @@ class ImageSecrets:
                 first, row.used = not row.used, row.used or now
                 return row.host, row.operation if first else ""
         return None
+
+
+class UploadSecrets:
+    """Those by which another server may send the image that a client here has asked it for."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str, str], float] = {}
+
+    def make(self, project: str, fingerprint: str) -> str:
+        now = time.monotonic()
+        self._known = {key: made for key, made in self._known.items() if now - made < UPLOAD_LIFE}
+        secret = secrets.token_hex(32)
+        self._known[project, fingerprint, secret] = now
+        return secret
+
+    def take(self, project: str, fingerprint: str, secret: str) -> bool:
+        """Whether it is good for this image; it is used up then."""
+        made = self._known.pop((project, fingerprint, secret), None)
+        return made is not None and time.monotonic() - made < UPLOAD_LIFE

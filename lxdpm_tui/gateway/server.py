@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import json
 import logging
@@ -17,15 +18,17 @@ from typing import Any
 from urllib.parse import unquote
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from cryptography import x509
 
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.actions.trust import Trust
-from lxdpm_tui.gateway import answers, browser, routes
+from lxdpm_tui.gateway import access, answers, browser, routes
 from lxdpm_tui.gateway.call import UNIX, Call, Client
 from lxdpm_tui.gateway.events import Hub
-from lxdpm_tui.gateway.routing import Access, MethodUnknown, Route, Router, collapse
-from lxdpm_tui.gateway.secrets import ImageSecrets
+from lxdpm_tui.gateway.routing import Match, MethodUnknown, Router, collapse
+from lxdpm_tui.gateway.secrets import ImageSecrets, UploadSecrets
+from lxdpm_tui.gateway.splice import Hijacked
 from lxdpm_tui.gateway.warnings import OwnWarnings
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.manager import Manager, caller
@@ -34,6 +37,7 @@ from lxdpm_tui.store import StoreError
 log = logging.getLogger(__name__)
 
 LIMIT = 1 << 20  # bytes of a request line or header field; LXD takes as much
+READ_AHEAD = 1 << 18  # bytes of a body that are read before somebody wants them
 SOCKET_MODE = 0o660
 START = 5.0  # seconds
 CONFIG = "gateway.config"  # setting: JSON of the keys of /1.0 that are its own
@@ -60,6 +64,7 @@ class Gateway:
         self.pending: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
         self.claimed: set[tuple[str, str]] = set()
         self.secrets = ImageSecrets()
+        self.uploads = UploadSecrets()
         self.warnings = OwnWarnings(manager.inventory, manager.store)
         self.remembered: dict[tuple[str, str, str], list[tuple[str, dict[str, Any]]]] = {}
         self.router = Router(routes.table())
@@ -91,7 +96,9 @@ class Gateway:
             max_line_size=LIMIT,
             max_field_size=LIMIT,
             auto_decompress=False,
+            read_bufsize=READ_AHEAD,
             access_log=None,
+            logger=_http_log(),
         )
         runner = web.ServerRunner(server, shutdown_timeout=2.0)
         await runner.setup()
@@ -141,7 +148,8 @@ class Gateway:
         row = self.trust.get(fingerprint)
         if row is None or not in_its_time(der):
             return Client("", "tls", trusted=False, certificate=der)
-        return Client(fingerprint, "tls", True, der, frozenset(row.projects) if row.restricted else None)
+        projects = frozenset(row.projects) if row.restricted else None
+        return Client(fingerprint, "tls", True, der, projects, row.read_only)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """One request to its answer; nothing escapes but a cancellation."""
@@ -157,11 +165,14 @@ class Gateway:
             response = _refused(request, error.code, error.text)
         except HostError as error:
             response = _refused(request, 503, str(error))
+        except web.HTTPException as error:  # a bad handshake of a websocket, for one
+            response = _refused(request, error.status, error.text or error.reason)
         except StoreError as error:
             log.error("%s %s: %s", request.method, path, error)
             response = _refused(request, 500, str(error))
-        except (asyncio.CancelledError, ConnectionError):
-            raise
+        except ConnectionError as error:  # the client left in the middle of its answer
+            log.debug("%s %s: %s", request.method, path, error)
+            response = _break(request)
         except Exception:
             log.exception("%s %s", request.method, path)
             response = _refused(request, 500, "internal error, see the manager's log")
@@ -169,19 +180,26 @@ class Gateway:
             response.headers.update(cors)
         return response
 
+    def _page(self, request: web.BaseRequest, path: str) -> web.StreamResponse | None:
+        """What is there to be shown at a path, to pages and links from anywhere: files of the front end, no data."""
+        if self.ui is None or request.method not in ("GET", "HEAD"):
+            return None
+        if (path == "/" and browser.wants_page(request)) or request.path == "/ui":
+            return web.Response(status=302, headers={"Location": "/ui/"})
+        if path == "/ui" or path.startswith("/ui/"):
+            return browser.ui_file(self.ui, path.removeprefix("/ui"))
+        return None
+
     async def _answer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         client = self._client(request)
         caller.set(client.name or "untrusted")
+        if (page := self._page(request, path)) is not None:
+            return page
         browser.check_origin(request, self.config)
-        if self.ui is not None and request.method in ("GET", "HEAD"):
-            if path == "/" and browser.wants_page(request):
-                return web.Response(status=302, headers={"Location": "/ui/"})
-            if path == "/ui" or path.startswith("/ui/"):
-                return browser.ui_file(self.ui, path.removeprefix("/ui"))
-        match = self.router.match(request.method, path)
+        match = self._match(request.method, path, client)
         if match is None:
             return answers.error(404, "not found")
-        _check_access(match.route, client, request)
+        access.check(match.route, client, request)
         collection = unquote(path.split("/")[2]) if path.count("/") > 1 else ""
         call = Call(
             gateway=self,
@@ -192,30 +210,45 @@ class Gateway:
             client=client,
             collection=collection if collection in COLLECTIONS else "instances",
         )
+        await access.check_owner(call, match.route)
         return await match.route.handler(call)
 
+    def _match(self, method: str, path: str, client: Client) -> Match | None:
+        """The route; None for an unknown path. Raises MethodUnknown, and ActionError 403 for strangers in its place."""
+        try:
+            return self.router.match(method, path)
+        except MethodUnknown:
+            if not client.trusted:
+                raise ActionError(access.REFUSED, 403) from None
+            raise
 
-def _check_access(route: Route, client: Client, request: web.BaseRequest) -> None:
-    """Raises ActionError 403. What a PUBLIC route shows to whom is for its handler."""
-    if route.access is Access.PUBLIC:
-        return
-    if not client.trusted:
-        raise ActionError("not authorized", 403)
-    if client.projects is None or route.access is Access.TRUSTED:
-        return
-    if route.access is Access.SERVER:
-        raise ActionError("Certificate is restricted", 403)
-    query = request.query
-    if route.lists and "project" not in query and query.get("all-projects", "").lower() in ("true", "1"):
-        return
-    if (query.get("project") or "default") not in client.projects:
-        raise ActionError("Certificate is restricted", 403)
+
+def _http_log() -> logging.Logger:
+    """What aiohttp logs of a connection. Requests that are no HTTP are not our errors: a line each, no traceback."""
+    http = logging.getLogger(f"{__name__}.http")
+    if not http.filters:
+        http.addFilter(_is_ours)
+    return http
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        log.info("a bad request: %.200s", error.message)
+        return False
+    return True
 
 
 def in_its_time(der: bytes) -> bool:
     """Whether the certificate is valid today; the handshake does not look."""
+    first, last = _validity(der)
+    return first <= datetime.now(UTC) <= last
+
+
+@functools.lru_cache(maxsize=1024)  # every request asks, and parsing costs a tenth of it
+def _validity(der: bytes) -> tuple[datetime, datetime]:
     certificate = x509.load_der_x509_certificate(der)
-    return certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
 def _reached_by(host: str, port: int) -> list[str]:
@@ -229,8 +262,16 @@ def _reached_by(host: str, port: int) -> list[str]:
 def _refused(request: web.BaseRequest, code: int, text: str) -> web.StreamResponse:
     """An error answer, unless an answer is already under way: then the connection breaks, which a client sees."""
     if request.writer.output_size:
-        raise ConnectionResetError(text)
+        log.warning("%s %s broke off: %s", request.method, request.path, text)
+        return _break(request)
     return answers.error(code, text)
+
+
+def _break(request: web.BaseRequest) -> web.StreamResponse:
+    """End the connection without a word more."""
+    if request.transport is not None:
+        request.transport.abort()
+    return Hijacked()
 
 
 def _clear(socket: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -20,7 +20,7 @@ from lxdpm_tui.actions.images import succeeded
 from lxdpm_tui.actions.profiles import target_hosts
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.actions.shared import Kind
-from lxdpm_tui.gateway import answers, filters, proxy
+from lxdpm_tui.gateway import access, answers, filters, proxy
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routes.instances import stale_header
@@ -105,18 +105,13 @@ def shown(call: Call, view: View, copies: Copies) -> tuple[Row, list[str]]:
     most = Counter(keys.values()).most_common(1)[0][0]
     best = next(copy for host, copy in managed.items() if keys[host] == most)
     row = {**best, "config": {k: v for k, v in (best.get("config") or {}).items() if k not in view.local}}
-    row["used_by"] = users(call, (url for copy in managed.values() for url in copy.get("used_by") or ()))
+    row["used_by"] = access.users(call, (url for copy in managed.values() for url in copy.get("used_by") or ()))
     if view.located:
+        if call.client.projects is not None:
+            row["config"] = {}  # as LXD: it is the hosts', not the project's
         row["locations"] = list(managed) if best.get("managed") is not False else best.get("locations")
         row["status"] = next((c["status"] for c in managed.values() if c.get("status") != "Created"), best["status"])
     return row, [host for host, key in keys.items() if key != most]
-
-
-def users(call: Call, urls: Iterable[str]) -> list[str]:
-    """Each URL once, without those in projects that the caller may not see."""
-    return [
-        url for url in dict.fromkeys(urls) if call.allows(parse_qs(urlsplit(url).query).get("project", ["default"])[0])
-    ]
 
 
 def etag_of(view: View, row: Row) -> Any:
@@ -130,6 +125,8 @@ def url_of(view: View, project: str, name: str) -> str:
 
 async def list_all(call: Call, view: View) -> web.StreamResponse:
     if call.target and view.located:
+        if call.all_projects and call.client.projects is not None:
+            raise ActionError(access.REFUSED, 403)  # the host would show all of them
         return await proxy.forward(call, call.target)
     merged, headers = await gathered(call, view)
     matches = filters.parse(call.query.get("filter", ""))
@@ -160,7 +157,7 @@ async def copies_of(call: Call, view: View) -> Copies:
         found: Row = await host.get(path, project=call.project if view.kind.scoped else None)
         return found
 
-    found = await gather(call.manager.fleet, ask)
+    found = await gather(call.manager.fleet, ask, needed=lambda found: not found.live)
     for error in found.errors.values():
         if error.code != 404:
             raise error

@@ -109,6 +109,7 @@ async def tunnel(request: web.BaseRequest, host: Host, target: str) -> web.Strea
     front_transport = request.transport
     if front_transport is None:
         return Hijacked()
+    host.allow(request.method, target)
     back_transport, back = await host.open(Splice)
     front = Splice()
     head = [f"{request.method} {target} HTTP/1.1", "Host: lxd", "User-Agent: lxdpm-tui"]
@@ -140,4 +141,4 @@ async def tunnel(request: web.BaseRequest, host: Host, target: str) -> web.Strea
 
 
 def _is_dropped(name: str) -> bool:
-    return name in _DROPPED or name.startswith(("sec-fetch-", "x-lxd-forwarded-", "x-incus-forwarded-"))
+    return name in _DROPPED or name.startswith(("sec-fetch-", "sec-ch-", "x-lxd-forwarded-", "x-incus-forwarded-"))

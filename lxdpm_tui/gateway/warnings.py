@@ -8,37 +8,16 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
-from urllib.parse import quote
 
-from lxdpm_tui.fleet.inventory import Inventory, Profile
+from lxdpm_tui.fleet.inventory import Inventory
+from lxdpm_tui.fleet.problems import Problem, problems
 from lxdpm_tui.store import Store
 from lxdpm_tui.tasks.task import text_of
 
 SETTING = "gateway.warnings"
 ACKNOWLEDGED, NEW, DELETED = "acknowledged", "new", "deleted"
-_OURS = uuid.UUID("4b1d06a0-6a3c-5e0c-9f5e-2f4b8f0d7c11")
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """since: seconds since the epoch, 0 = since it was first looked at."""
-
-    type: str
-    message: str
-    entity: str
-    severity: str = "low"
-    location: str = ""
-    project: str = ""
-    since: float = 0.0
-
-    @property
-    def uuid(self) -> str:
-        return str(uuid.uuid5(_OURS, f"{self.type}|{self.entity}"))
 
 
 @dataclass(slots=True)
@@ -106,70 +85,3 @@ def _shown(problem: Problem, known: _Known, now: float) -> dict[str, Any]:
         "entity_url": problem.entity,
         "status": known.status,
     }
-
-
-def problems(inventory: Inventory) -> Iterator[Problem]:
-    """What is wrong with the fleet as it is known now."""
-    yield from _hosts(inventory)
-    yield from _twins(inventory)
-    yield from _profiles(inventory)
-    yield from _pools(inventory)
-
-
-def _hosts(inventory: Inventory) -> Iterator[Problem]:
-    for record in inventory.hosts.values():
-        if not record.usable and record.since:
-            yield Problem(
-                "Host cannot be asked",
-                f"{record.status}: {record.reason}" if record.reason else str(record.status),
-                f"/1.0/cluster/members/{quote(record.name, safe='')}",
-                severity="high",
-                location=record.name,
-                since=record.since,
-            )
-
-
-def _twins(inventory: Inventory) -> Iterator[Problem]:
-    hosts: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in inventory.all_instances():
-        hosts[row.project, row.name].append(row.host)
-    for (project, name), where in sorted(hosts.items()):
-        if len(where) > 1:
-            message = f"on {', '.join(sorted(where))}: rename one (lxc rename with --target, or HOST:NAME)"
-            yield Problem(
-                "Instances of one name",
-                message,
-                f"/1.0/instances/{quote(name, safe='')}?project={quote(project, safe='')}",
-                severity="moderate",
-                project=project,
-            )
-
-
-def _profiles(inventory: Inventory) -> Iterator[Problem]:
-    copies: dict[tuple[str, str], list[Profile]] = defaultdict(list)
-    for row in inventory.all_profiles():
-        copies[row.project, row.name].append(row)
-    for (project, name), rows in sorted(copies.items()):
-        kinds: dict[str, list[str]] = defaultdict(list)
-        for row in rows:
-            kinds[json.dumps([row.config, row.devices], sort_keys=True, default=dict)].append(row.host)
-        if len(kinds) > 1:
-            alike = sorted(kinds.values(), key=lambda hosts: (-len(hosts), hosts))
-            message = "; ".join(", ".join(hosts) for hosts in alike) + " have different content"
-            yield Problem(
-                "Profile differs between hosts",
-                message,
-                f"/1.0/profiles/{quote(name, safe='')}?project={quote(project, safe='')}",
-                project=project,
-            )
-
-
-def _pools(inventory: Inventory) -> Iterator[Problem]:
-    drivers: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for record in inventory.hosts.values():
-        for pool in record.pools.values():
-            drivers[pool.name][pool.driver].append(record.name)
-    for name, by_driver in sorted(drivers.items()):
-        if len(by_driver) > 1:
-            message = "; ".join(f"{driver} on {', '.join(hosts)}" for driver, hosts in sorted(by_driver.items()))
-            yield Problem("Storage pool has several drivers", message, f"/1.0/storage-pools/{quote(name, safe='')}")

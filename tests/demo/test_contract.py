@@ -118,7 +118,9 @@ async def test_state_of_a_cluster_member(unchanged: Daemon) -> None:
 
 async def test_what_lists_say_of_unknown_projects(unchanged: Daemon) -> None:
     assert await unchanged.get("/1.0/instances?project=nope&recursion=1") == []
-    assert await unchanged.get("/1.0/operations?project=nope") == {}
+    operations = await unchanged.get("/1.0/operations?project=nope")
+    assert isinstance(operations, dict)  # of a real one, the server's own that ended in the last seconds are in it
+    assert not operations.get("running")
     pools = ["/1.0/storage-pools/default", "/1.0/storage-pools/fast"]
     assert await unchanged.get("/1.0/storage-pools?project=nope") == pools
 

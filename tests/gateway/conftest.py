@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from lxdpm_tui.manager import Manager
 from tests.actions.images import paths_of
 from tests.gateway.client import Client, remove_images
 from tests.lab.lab import Lab
+
+# A browser is no package that the tests ask for; what it is for is told by test_browser.py in raw HTTP too.
+collect_ignore = [] if shutil.which("chromium") else ["test_chromium.py"]
 
 
 @pytest.fixture

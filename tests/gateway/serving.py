@@ -6,17 +6,20 @@ import asyncio
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.actions.images import paths_of
 from tests.gateway.client import remove_images
+from tests.lab import clients
 from tests.lab.lab import Lab
 
 
 class Serving:
-    """The process: its socket, its memory, its standard error once it ended."""
+    """The process: its socket, its memory, its standard error once it ended. https: its listener's URL, "" for none."""
+
+    https = ""
 
     def __init__(self, process: asyncio.subprocess.Process, socket: Path, errors: asyncio.Task[bytes]) -> None:
         self.process = process
@@ -57,17 +60,27 @@ async def start(*words: str) -> tuple[asyncio.subprocess.Process, asyncio.Task[b
 
 
 @asynccontextmanager
-async def serving(lab: Lab, folder: Path, *words: str) -> AsyncIterator[Serving]:
-    """The whole lab served from a state directory below `folder`, ready; killed at the end if it still runs."""
+async def serving(
+    lab: Lab, folder: Path, *words: str, transports: Mapping[str, str] | None = None
+) -> AsyncIterator[Serving]:
+    """The lab served from a state directory below `folder`, ready; killed at the end if it still runs.
+
+    transports: host -> "unix", "https" or "ssh"; None = the whole lab, as its hosts.toml says.
+    """
     paths, socket = paths_of(lab, folder), folder / "serve.socket"
+    hosts_file = paths.hosts_file
+    if transports is not None:
+        hosts_file = folder / "hosts.toml"
+        hosts_file.write_text(clients.hosts_toml(clients.entries(lab.layout, lab.hosts, transports)))
     process, errors = await start(
-        "--hosts", str(paths.hosts_file), "--state", str(paths.state_dir), "--serve", "--socket", str(socket), *words
+        "--hosts", str(hosts_file), "--state", str(paths.state_dir), "--serve", "--socket", str(socket), *words
     )
     found = Serving(process, socket, errors)
     try:
         assert process.stdout is not None
-        ready = await asyncio.wait_for(process.stdout.readline(), 20)
-        assert ready.decode() == f"ready unix:{socket}\n", (ready, errors.done() and errors.result())
+        ready = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().split()
+        assert ready[:2] == ["ready", f"unix:{socket}"], (ready, errors.done() and errors.result())
+        found.https = ready[2] if ready[2:] else ""
         yield found
     finally:
         await found.stop(signal.SIGKILL)

@@ -50,6 +50,19 @@ async def list_instances(client: Client, recursion: int) -> list[Any]:
     return found
 
 
+async def test_a_question_to_a_host_that_has_just_hung_ends_when_that_is_known(
+    client: Client, manager: Manager, clean_lab: Lab, rows: dict[str, str]
+) -> None:
+    with clean_lab.hosts[HUNG].hung():
+        assert manager.inventory.hosts[HUNG].usable
+        took, answer = await timed(lambda: client.ask("GET", f"/1.0/instances/c-{HUNG}/state"))
+        assert answer.status == 503
+        assert HUNG in answer.body.decode()
+        assert took < DETECT
+    await until(manager, usable(manager, HUNG), DETECT)
+    assert (await client.get(f"/1.0/instances/c-{HUNG}/state"))["status"] == "Running"
+
+
 async def test_lists_with_one_hung_and_one_cut(
     client: Client, manager: Manager, clean_lab: Lab, rows: dict[str, str]
 ) -> None:

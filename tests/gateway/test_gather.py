@@ -91,6 +91,17 @@ async def test_a_silent_host_costs_its_own_rows_only(fleet: Fleet, scripts: dict
     assert GRACE <= took < 1.0
 
 
+async def test_a_silent_host_that_alone_may_have_it_is_waited_for(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    """Asked for one thing: that the others do not have it does not mean that nobody has."""
+    for name in ("s1", "s3"):
+        scripts[name].answers["/1.0/list"] = error(404, "Network not found")
+    scripts["s2"].answers["/1.0/list"] = after(10 * GRACE, ["s2"])
+    end = silence(scripts["s2"], path="/")
+    found = await gather(fleet, ask, needed=lambda found: not found.live)
+    end()
+    assert (found.live, found.cached, set(found.errors)) == ({"s2": ["s2"]}, {}, {"s1", "s3"})
+
+
 async def test_several_silent_hosts_cost_no_more(fleet: Fleet, scripts: dict[str, Script]) -> None:
     silence(scripts["s1"], scripts["s2"])
     silence(scripts["s1"], scripts["s2"], path="/")

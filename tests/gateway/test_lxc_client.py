@@ -1,12 +1,9 @@
-"""The stock clients `lxc` and `incus` on the gateway's unix socket: every verb on every host, by every transport."""
+"""The stock clients `lxc` and `incus` on the gateway's unix socket, looked at on every host; tests/clients has more."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import os
-import pty
 import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -102,11 +99,6 @@ def lxc(gateway: Gateway, tmp_path: Path) -> Stock:
     return Stock("lxc", tmp_path / "lxc", tmp_path / "fleet.socket")
 
 
-@pytest.fixture
-def incus(gateway: Gateway, tmp_path: Path) -> Stock:
-    return Stock("incus", tmp_path / "incus", tmp_path / "fleet.socket")
-
-
 async def each(work: Callable[[str], Any]) -> None:
     """Once for each host, all at the same time."""
     await asyncio.gather(*(work(host) for host in ALL))
@@ -165,111 +157,6 @@ async def test_info(lxc: Stock, started: None) -> None:
 
     await each(info)
     assert "server_clustered: true" in await lxc("info")
-
-
-# -- exec
-
-
-async def test_exec(lxc: Stock, started: None) -> None:
-    async def execute(host: str) -> None:
-        name = f"c-{host}"
-        assert await lxc("exec", name, "--", "hostname") == f"{name}\n"
-        done = await lxc.run("exec", name, "--", "sh", "-c", "echo out; echo err >&2; exit 42")
-        assert (done.code, done.out, done.err) == (42, "out\n", "err\n")
-        data = os.urandom(300_000)
-        assert (await lxc.run("exec", name, "--", "cat", stdin=data)).raw == data
-        assert (await lxc.run("exec", name, "--", "wc", "-c", stdin=data)).out.strip() == "300000"
-        assert (await lxc.run("exec", name, "--", "nothing-of-the-kind")).code == 127
-        assert await lxc("exec", name, "--env", "A=b c", "--cwd", "/tmp", "--", "sh", "-c", "echo $A; pwd") == (
-            "b c\n/tmp\n"
-        )
-
-    await each(execute)
-
-
-async def test_exec_on_a_terminal(lxc: Stock, started: None) -> None:
-    """The command ends only when its output was seen: LXD 5.0.2 itself loses what comes right before the end."""
-
-    async def execute(host: str) -> None:
-        ours, theirs = pty.openpty()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                "lxc", "exec", f"c-{host}", "-t", "--", "sh", "-c", 'tty; read line; echo "<$line>"; read end; exit 3',
-                stdin=theirs, stdout=theirs, stderr=theirs, env=lxc.environment, cwd=lxc.folder,
-            )  # fmt: skip
-            os.close(theirs)  # so that the end of the command ends our reading
-            os.write(ours, b"hello\n")
-            shown = await asyncio.wait_for(asyncio.to_thread(read_to, ours, b"<hello>"), 30)
-            os.write(ours, b"\n")
-            assert await asyncio.wait_for(process.wait(), 30) == 3
-        finally:
-            os.close(ours)
-        assert b"/dev/pts/" in shown
-        assert b"<hello>" in shown
-
-    await each(execute)
-
-
-def read_to(terminal: int, end: bytes) -> bytes:
-    """What a terminal shows until it has shown `end`, or until nobody writes to it any more."""
-    shown = b""
-    with contextlib.suppress(OSError):  # EIO: everybody has closed it
-        while end not in shown:
-            shown += os.read(terminal, 4096)
-    return shown
-
-
-# -- files
-
-
-async def test_push_and_pull(lxc: Stock, incus: Stock, started: None, tmp_path: Path) -> None:
-    source = tmp_path / "tree"
-    (source / "below" / "deep").mkdir(parents=True)
-    (source / "one").write_bytes(os.urandom(100_000))
-    (source / "below" / "deep" / "two words").write_text("two")
-    (source / "below" / "link").symlink_to("deep")
-
-    async def copy(stock: Stock, host: str) -> None:
-        name, back = f"c-{host}", tmp_path / f"{stock.program}-{host}"
-        await stock("file", "push", str(source / "one"), f"{name}/root/", "--mode", "0640", "--uid", "7")
-        assert (await stock("exec", name, "--", "stat", "-c", "%a %u", "/root/one")).split() == ["640", "7"]
-        await stock("file", "push", "-r", str(source), f"{name}/root/", "-p")
-        back.mkdir()
-        await stock("file", "pull", "-r", f"{name}/root/tree", str(back))
-        for path in ("one", "below/deep/two words"):
-            assert (back / "tree" / path).read_bytes() == (source / path).read_bytes()
-        assert (back / "tree" / "below" / "link").is_symlink()
-        assert await stock("file", "pull", f"{name}/root/tree/below/deep/two words", "-") == "two"
-        await stock("file", "delete", f"{name}/root/one")
-        missing = await stock.run("file", "pull", f"{name}/root/one", "-")
-        assert (missing.code, missing.out) == (1, "")
-
-    await each(lambda host: copy(lxc, host))
-    await each(lambda host: copy(incus, host))
-
-
-# -- snapshots
-
-
-async def test_snapshot_and_restore(lxc: Stock, started: None) -> None:
-    async def turn_back(host: str) -> None:
-        name = f"c-{host}"
-        await lxc("exec", name, "--", "touch", "/root/before")
-        await lxc("snapshot", name, "s0")
-        await lxc("exec", name, "--", "touch", "/root/after")
-        await lxc("stop", "--force", name)
-        await lxc("restore", name, "s0")
-        await lxc("start", name)
-        assert await lxc("exec", name, "--", "ls", "/root") == "before\n"
-        assert "s0" in await lxc("info", name)
-        await lxc("delete", f"{name}/s0")
-        (row,) = await lxc.json("list", f"^{name}$")
-        assert row["snapshots"] is None
-
-    await each(turn_back)
-
-
-# -- configuration
 
 
 async def test_rename_and_configure(lxc: Stock, made: None, clean_lab: Lab) -> None:

@@ -210,3 +210,8 @@ async def test_event_clients_are_closed_when_the_gateway_ends(manager: Manager, 
                 assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
         finally:
             await client.close()
+
+
+async def test_the_hub_may_be_closed_twice(gateway: Gateway) -> None:
+    gateway.hub.close()
+    gateway.hub.close()

@@ -66,6 +66,29 @@ def test_unknown_paths_and_methods() -> None:
         table.match("POST", "/1.0/a/b")
 
 
+def test_an_open_second_segment() -> None:
+    table = router("GET /1.0/a", "GET /1.0/{any}", "GET /", "GET /1.0/{any}/b", "GET /1.0/a/c")
+    found = {
+        path: match.route.pattern
+        for path in ("/", "/1.0/a", "/1.0/x", "/1.0/a/b", "/1.0/x/b", "/1.0/a/c", "/1.0")
+        if (match := table.match("GET", path))
+    }
+    assert found == {
+        "/": "/",
+        "/1.0/a": "/1.0/a",
+        "/1.0/x": "/1.0/{any}",
+        "/1.0/a/b": "/1.0/{any}/b",
+        "/1.0/x/b": "/1.0/{any}/b",
+        "/1.0/a/c": "/1.0/a/c",
+    }
+
+
+@pytest.mark.parametrize("path", ["/1.0/a/..", "/1.0/a/%2e%2E", "/1.0/c/x/../y", "/1.0/c/x%2F..%2Fy", "/1.0/a/%00"])
+def test_paths_that_climb_are_unknown(path: str) -> None:
+    """On the way to a host they would become the path of something else."""
+    assert router("GET /1.0/a/{b}", "GET /1.0/c/{rest...}").match("GET", path) is None
+
+
 def test_no_route_twice() -> None:
     seen = [(route.method, route.pattern) for route in routes.table()]
     assert len(seen) == len(set(seen))

@@ -18,10 +18,12 @@ from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.actions.trust import join_token
 from lxdpm_tui.config import Paths
 from lxdpm_tui.demo.fleet import DemoFleet
+from lxdpm_tui.fleet.inventory import HostStatus
 from lxdpm_tui.gateway.routing import Access
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.hosts.identity import ensure_identity
 from lxdpm_tui.manager import Manager
+from tests.gateway.client import Client as LocalClient
 from tests.lab.lab import Lab
 
 
@@ -95,6 +97,35 @@ async def test_a_password_works_only_when_set_and_wrong_ones_are_slowed(gateway:
     assert "sesame" not in kept
 
 
+async def test_the_password_is_a_key_of_the_servers_configuration(gateway: Gateway, stranger: Caller) -> None:
+    """Only that it is set is shown, and the mask sent back changes nothing; it is in no log."""
+    _, secret = await gateway.trust.make_token("admin")
+    await stranger.ask("POST", "/1.0/certificates", {"trust_token": secret})
+    assert (await stranger.ask("PATCH", "/1.0", {"config": {"core.trust_password": "open sesame"}}))[0] == 200
+    shown = (await stranger.ask("GET", "/1.0"))[1]["metadata"]["config"]
+    assert shown == {"core.trust_password": "true"}
+    kept = await gateway.manager.store.get_setting("trust.password")
+    assert (await stranger.ask("PUT", "/1.0", {"config": {**shown, "user.a": "b"}}))[0] == 200
+    assert await gateway.manager.store.get_setting("trust.password") == kept
+    assert (await stranger.ask("PUT", "/1.0", {"config": {"user.a": "b"}}))[0] == 200
+    assert await gateway.manager.store.get_setting("trust.password") == ""
+    assert (await stranger.ask("GET", "/1.0"))[1]["metadata"]["config"] == {"user.a": "b"}
+    audit = await gateway.manager.store.list_audit()
+    assert any(line.action == "config-set" for line in audit)
+    assert "sesame" not in repr(audit)
+
+
+async def test_a_certificate_may_come_in_lines(gateway: Gateway, stranger: Caller, tmp_path: Path) -> None:
+    """As pylxd sends it."""
+    _, secret = await gateway.trust.make_token("admin")
+    await stranger.ask("POST", "/1.0/certificates", {"trust_token": secret})
+    (tmp_path / "new").mkdir()
+    new = ensure_identity(tmp_path / "new")
+    lines = "\n".join(new.cert_path.read_text().strip().splitlines()[1:-1])
+    status, _ = await stranger.ask("POST", "/1.0/certificates", {"type": "client", "name": "n", "certificate": lines})
+    assert (status, gateway.trust.find(new.fingerprint()).name) == (201, "n")
+
+
 async def test_strangers_get_only_what_lxd_gives_them(gateway: Gateway, stranger: Caller) -> None:
     """Path by path over the whole route table."""
     refused = 0
@@ -113,6 +144,58 @@ async def test_strangers_get_only_what_lxd_gives_them(gateway: Gateway, stranger
             assert (status, answer["error"]) == (403, "not authorized"), (route.method, path)
             refused += 1
     assert refused > 50
+
+
+async def test_what_is_open_to_strangers_is_a_short_list(gateway: Gateway) -> None:
+    """A new route is not open by mistake: whoever opens one says so here."""
+    found = {f"{route.method} {route.pattern}" for route in gateway.router.routes if route.access is Access.PUBLIC}
+    assert found == {
+        "GET /",
+        "GET /1.0",
+        "POST /1.0/certificates",
+        "GET /1.0/images",
+        "POST /1.0/images",  # with the secret of an upload that is awaited
+        "GET /1.0/images/{fingerprint}",
+        "GET /1.0/images/{fingerprint}/export",
+        "GET /1.0/images/aliases/{name...}",
+        "GET /1.0/operations/{id}/wait",
+        "GET /1.0/operations/{id}/websocket",
+    }
+
+
+async def test_strangers_learn_of_no_host(gateway: Gateway, stranger: Caller) -> None:
+    """Neither of its name, nor that it is silent."""
+    gateway.manager.inventory.update_host(next(iter(gateway.manager.inventory.hosts)), status=HostStatus.UNREACHABLE)
+    for path in (
+        "/1.0",
+        "/1.0/images",
+        "/1.0/images/0123456789ab",
+        "/1.0/images/aliases/nope",
+        "/1.0/images/01/export",
+    ):
+        async with stranger.session.get(stranger.base + path) as response:
+            text = f"{dict(response.headers)} {await response.text()}"
+        for host in gateway.manager.inventory.hosts:
+            assert host not in text, (path, text)
+
+
+async def test_a_certificate_stays_read_only(gateway: Gateway, stranger: Caller) -> None:
+    """Though clients of LXD know nothing of it and do not send it back."""
+    _, secret = await gateway.trust.make_token("reader", read_only=True)
+    await stranger.ask("POST", "/1.0/certificates", {"trust_token": secret})
+    path = f"/1.0/certificates/{stranger.fingerprint}"
+    status, shown = await stranger.ask("GET", path)
+    assert (status, shown["metadata"]["read_only"]) == (200, True)
+    assert (await stranger.ask("PATCH", path, {"read_only": False}))[0] == 403
+    assert (await stranger.ask("POST", "/1.0/certificates", {"type": "client", "name": "x", "token": True}))[0] == 403
+    client = LocalClient(gateway.manager.paths.state_dir.parent / "fleet.socket")
+    body = {"name": "renamed", "type": "client", "restricted": False, "projects": []}
+    assert (await client.ask("PUT", path, body)).status == 200
+    assert gateway.trust.find(stranger.fingerprint).read_only
+    assert (await client.ask("PATCH", path, {"read_only": "no"})).status == 400
+    assert (await client.ask("PATCH", path, {"read_only": False})).status == 200
+    await client.close()
+    assert not gateway.trust.find(stranger.fingerprint).read_only
 
 
 async def test_strangers_see_public_images_only(gateway: Gateway, stranger: Caller) -> None:
@@ -165,7 +248,7 @@ async def test_certificates_are_listed_changed_and_removed(gateway: Gateway, str
     _, made = await stranger.ask("POST", "/1.0/certificates", {"type": "client", "name": "t", "token": True})
     token = made["metadata"]
     listed = (await stranger.ask("GET", "/1.0/operations?recursion=1"))[1]["metadata"]["running"]
-    assert [(o["id"], o["class"], "secret" in o["metadata"]) for o in listed] == [(token["id"], "token", False)]
+    assert [(o["id"], o["class"], o["metadata"]["secret"]) for o in listed] == [(token["id"], "token", "")]
     assert (await stranger.ask("DELETE", f"/1.0/operations/{token['id']}"))[0] == 200
     assert await gateway.trust.tokens() == []
     assert (await stranger.ask("DELETE", path))[0] == 200

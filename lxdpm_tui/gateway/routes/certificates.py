@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ssl
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -23,6 +24,7 @@ def _shown(row: TrustRow) -> dict[str, Any]:
         "type": "client",
         "restricted": row.restricted,
         "projects": list(row.projects),
+        "read_only": row.read_only,
         "certificate": row.certificate,
         "fingerprint": row.fingerprint,
     }
@@ -50,24 +52,38 @@ async def create(call: Call) -> web.StreamResponse:
     name = str(body.get("name") or "")
     if not call.client.trusted or (secret and not body.get("certificate")):
         return await _enrol(call, secret, name)
+    if not body.get("token") and not body.get("certificate"):
+        raise ActionError("Client is already trusted")
     if call.client.projects is not None:
-        raise ActionError("Certificate is restricted", 403)
-    restricted, projects = bool(body.get("restricted")), [str(name) for name in body.get("projects") or ()]
+        raise ActionError("not authorized", 403)
+    rights = _rights(body)
     if body.get("type", "client") not in ("client", ""):
         raise ActionError(f"Unknown request type {body['type']!r}: only client certificates are kept here")
     if body.get("token"):
         if not name:
             raise ActionError("A name is needed for a token")
-        row, secret = await call.gateway.trust.make_token(name, restricted=restricted, projects=projects)
+        row, secret = await call.gateway.trust.make_token(name, **rights)
         await call.manager.store.append_audit(call.caller, "trust-token", {"name": name}, result="Success")
         return answers.operation(token_operation(call, row, secret))
     try:
         der = _der(str(body.get("certificate") or ""))
     except (binascii.Error, ValueError) as error:
         raise ActionError(f"Invalid certificate: {error}") from error
-    added = await call.gateway.trust.add(der, name, restricted=restricted, projects=projects)
+    added = await call.gateway.trust.add(der, name, **rights)
     await call.manager.store.append_audit(call.caller, "trust-add", {"name": name}, result="Success")
     return answers.created(f"/1.0/certificates/{added.fingerprint}")
+
+
+def _rights(body: dict[str, Any]) -> dict[str, Any]:
+    """What a body says that the certificate may do. read_only is the gateway's own, beside LXD's fields."""
+    projects = body.get("projects") or []
+    if not isinstance(projects, list) or not all(isinstance(name, str) for name in projects):
+        raise ActionError("projects must be a list of names")
+    flags = {key: body.get(key) or False for key in ("restricted", "read_only")}
+    for key, value in flags.items():
+        if not isinstance(value, bool):
+            raise ActionError(f"{key} must be true or false")
+    return {**flags, "projects": tuple(projects)}
 
 
 def _der(text: str) -> bytes:
@@ -75,7 +91,7 @@ def _der(text: str) -> bytes:
         return ssl.PEM_cert_to_DER_cert(text)
     if not text:
         raise ValueError("it is empty")
-    return base64.b64decode(text, validate=True)
+    return base64.b64decode("".join(text.split()), validate=True)  # pylxd leaves the line ends in
 
 
 async def _enrol(call: Call, secret: object, name: str) -> web.StreamResponse:
@@ -109,9 +125,10 @@ def token_operation(call: Call, row: TokenRow, secret: str = "") -> dict[str, An
                 "type": "client",
                 "restricted": row.restricted,
                 "projects": list(row.projects),
+                "read_only": row.read_only,
                 "token": True,
             },
-            **({"secret": secret} if secret else {}),
+            "secret": secret,  # clients skip a token without one when they list tokens
         },
         "may_cancel": True,
         "err": "",
@@ -132,14 +149,10 @@ async def change(call: Call) -> web.StreamResponse:
     if match and match != answers.etag_of(_writable(row)).strip('"'):
         raise ActionError("Precondition failed: the certificate has changed, read it again", 412)
     body = await call.json()
-    old = _writable(row) if call.request.method == "PATCH" else {"name": row.name, "restricted": False, "projects": []}
-    new = {**old, **body}
-    projects = new.get("projects") or []
-    if not isinstance(projects, list):
-        raise ActionError("projects must be a list of names")
-    await call.gateway.trust.update(
-        row.fingerprint, str(new["name"]), bool(new["restricted"]), [str(name) for name in projects]
-    )
+    # Clients of LXD do not know of read_only: one that sends back all that it knows must not take it away.
+    kept = _writable(row) if call.request.method == "PATCH" else {"name": row.name, "read_only": row.read_only}
+    new = {**kept, **body}
+    await call.gateway.trust.update(replace(row, name=str(new["name"] or row.name), **_rights(new)))
     await call.manager.store.append_audit(call.caller, "trust-change", {"name": row.name}, result="Success")
     return answers.sync({})
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from lxdpm_tui import __version__
+from lxdpm_tui.actions.plan_actions import plan_of
 from lxdpm_tui.actions.registry import ActionError, registry
+from lxdpm_tui.fleet.inventory import Image, Key, Profile
 from lxdpm_tui.gateway import answers
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.openapi import describe
 from lxdpm_tui.gateway.routing import Access, Route
+from lxdpm_tui.hosts.host import Host
+
+READ = 2.0  # seconds that hosts have to say what they have now
 
 
 async def about(call: Call) -> web.StreamResponse:
@@ -55,6 +62,36 @@ async def plan(call: Call) -> web.StreamResponse:
         raise ActionError(str(error)) from error
 
 
+async def plan_of_action(call: Call) -> web.StreamResponse:
+    """The API calls that an action with these arguments would make, in waves."""
+    arguments: dict[str, Any] = await call.json()
+    return answers.sync(plan_of(call.manager, call.vars["action"], arguments).to_dict())
+
+
+async def rows(call: Call) -> web.StreamResponse:
+    """Every host's own images or profiles, of all projects: {host: [{"project": ..., "row": LXD's object}]}.
+
+    Lists elsewhere unite what the hosts have; a console that attaches wants to know what each of them has.
+    """
+    manager = call.manager
+    kinds: dict[str, Mapping[str, Mapping[Key, Image | Profile]]]
+    kinds = {"images": manager.inventory.images, "profiles": manager.inventory.profiles}
+    kind = call.vars["kind"]
+    if kind not in kinds:
+        raise ActionError("not found", 404)
+
+    async def read(host: Host) -> None:
+        await manager.fleet.watch(host.name).read_now(kind)
+
+    await manager.fleet.fan_out(read, manager.fleet.distinct(manager.fleet.usable()), budget=READ)
+    return answers.sync(
+        {
+            host: [{"project": row.project, "row": msgspec.Raw(row.raw)} for row in own.values()]
+            for host, own in kinds[kind].items()
+        }
+    )
+
+
 async def openapi(call: Call) -> web.StreamResponse:
     """The OpenAPI description of all this."""
     return web.json_response(describe(call.gateway.router.routes))
@@ -68,8 +105,10 @@ async def tasks(call: Call) -> web.StreamResponse:
 ROUTES = [
     Route("GET", "/1.0/openapi.json", openapi, Access.TRUSTED),
     Route("GET", "/1.0/fleet", about, Access.SERVER),
+    Route("GET", "/1.0/fleet/rows/{kind}", rows, Access.SERVER),
     Route("GET", "/1.0/fleet/actions", actions, Access.SERVER),
     Route("POST", "/1.0/fleet/actions/{action}", run, Access.SERVER),
     Route("POST", "/1.0/fleet/plan", plan, Access.SERVER),
+    Route("POST", "/1.0/fleet/plan/{action}", plan_of_action, Access.SERVER),
     Route("GET", "/1.0/fleet/tasks", tasks, Access.SERVER),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -18,6 +18,7 @@ from lxdpm_tui.fleet import decode
 from lxdpm_tui.gateway import answers, filters, proxy
 from lxdpm_tui.gateway.call import BINARY, Call
 from lxdpm_tui.gateway.gather import gather
+from lxdpm_tui.gateway.routes.image_push import await_pushed, take_pushed
 from lxdpm_tui.gateway.routes.instances import stale_header
 from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.hosts.host import Host
@@ -65,10 +66,30 @@ async def _gathered(call: Call) -> tuple[Merged, dict[str, str]]:
 
 
 def _may_see(call: Call, project: str, image: dict[str, msgspec.Raw]) -> bool:
-    """Callers that are not trusted see public images only."""
-    if not call.client.trusted:
-        return bytes(image.get("public", b"false")) == b"true"
-    return call.allows(project)
+    """Public images are for everybody, others for those who may be in their project."""
+    return bytes(image.get("public", b"false")) == b"true" or (call.client.trusted and call.allows(project))
+
+
+@contextlib.contextmanager
+def _discreet(call: Call, what: str) -> Iterator[None]:
+    """Strangers learn of nothing but public images: not of hosts that are silent, nor that something is ambiguous."""
+    try:
+        yield
+    except ActionError as error:
+        if _is_insider(call):
+            raise
+        if error.code == 503:
+            raise ActionError("some hosts cannot be asked", 503) from error
+        raise ActionError(f"{what} not found", 404) from error
+
+
+def _told(call: Call, headers: dict[str, str]) -> dict[str, str]:
+    """Headers that name hosts, which is nothing for strangers."""
+    return headers if _is_insider(call) else {}
+
+
+def _is_insider(call: Call) -> bool:
+    return call.client.trusted and call.allows(call.project)
 
 
 def _unite(image: dict[str, msgspec.Raw], other: dict[str, msgspec.Raw]) -> None:
@@ -96,6 +117,7 @@ async def list_all(call: Call) -> web.StreamResponse:
     rows = sorted(merged.items())
     if matches is not None:
         rows = [row for row in rows if matches(msgspec.json.decode(msgspec.json.encode(row[1][0])))]
+    headers = _told(call, headers)
     if call.recursion:
         return answers.sync([image for _, (image, _) in rows], headers=headers)
     return answers.sync([_url(project, fingerprint) for (project, fingerprint), _ in rows], headers=headers)
@@ -107,6 +129,10 @@ async def create(call: Call) -> web.StreamResponse:
     Which of both it is, is told by the body unless the client says so: curl calls everything a form.
     """
     manager = call.manager
+    if not call.client.trusted:
+        return await take_pushed(call, _upload)
+    for project in call.request.query.getall("project", ["default"]):
+        call.must_allow(project or "default")
     begun = await call.request.content.readany() if call.sends_json else b""
     if call.content_type != "application/json" and not begun.lstrip().startswith(b"{"):
         task = await _upload(call, begun)
@@ -115,6 +141,8 @@ async def create(call: Call) -> web.StreamResponse:
         source = body.get("source")
         if isinstance(source, dict) and source.get("type") in ("instance", "snapshot", "container", "virtual-machine"):
             return await _publish(call, body, source)
+        if isinstance(source, dict) and source.get("mode") == "push" and not source.get("type"):
+            return await_pushed(call, source)
         task = await images.import_json(manager, _with_headers(call, body), call.project)
     await manager.audit("image-import", {"project": call.project, "content_type": call.content_type}, task)
     return _operation(call, task)
@@ -154,9 +182,9 @@ async def _publish(call: Call, body: dict[str, Any], source: dict[str, Any]) -> 
     """The owner of the instance makes the image; it is on that host then."""
     name = str(source.get("name", "")).partition("/")[0]
     row = resolve.instance(call.manager, name, call.project)
-    for alias in body.get("aliases") or ():
-        if isinstance(alias, dict) and await locate_alias(call.manager, str(alias.get("name")), call.project):
-            raise ActionError(f'Alias "{alias["name"]}" already exists', 409)
+    for alias in images.aliases_of(body):
+        if await locate_alias(call.manager, alias, call.project):
+            raise ActionError(f'Alias "{alias}" already exists', 409)
     return await proxy.forward(call, row.host, body=msgspec.json.encode(body))
 
 
@@ -167,7 +195,8 @@ def _operation(call: Call, task: Task) -> web.StreamResponse:
 
 async def _holders(call: Call) -> tuple[dict[str, msgspec.Raw], list[str], str]:
     """The image that the fingerprint or its beginning names: merged, who has it, and the whole fingerprint."""
-    found = await images.locate(call.manager, call.vars["fingerprint"], call.project)
+    with _discreet(call, "Image"):
+        found = await images.locate(call.manager, call.vars["fingerprint"], call.project)
     merged: dict[str, msgspec.Raw] | None = None
     for image in found.images.values():
         raw = {key: msgspec.Raw(msgspec.json.encode(value)) for key, value in image.items()}
@@ -200,7 +229,7 @@ def writable(image: Mapping[str, Any]) -> dict[str, Any]:
 
 async def read(call: Call) -> web.StreamResponse:
     image, hosts, _ = await _holders(call)
-    return answers.sync(image, headers={HELD_HEADER: ", ".join(hosts)}, etag=writable(image))
+    return answers.sync(image, headers=_told(call, {HELD_HEADER: ", ".join(hosts)}), etag=writable(image))
 
 
 async def delete(call: Call) -> web.StreamResponse:
@@ -235,7 +264,8 @@ async def list_aliases(call: Call) -> web.StreamResponse:
 async def read_alias(call: Call) -> web.StreamResponse:
     """The image most hosts mean by it."""
     name = call.vars["name"]
-    fingerprint, rows = _by_alias(call, name)
+    with _discreet(call, "Image alias"):
+        fingerprint, rows = _by_alias(call, name)
     if not _may_see(call, call.project, _raw.decode(rows[0].raw)):
         raise ActionError("Image alias not found", 404)
     aliases = [a for row in rows for a in _aliases(_raw.decode(row.raw)) if a["name"] == name]
@@ -298,8 +328,8 @@ _ALIAS = "/1.0/images/aliases/{name...}"  # a name may hold slashes
 
 ROUTES = [
     Route("GET", "/1.0/images", list_all, Access.PUBLIC),
-    Route("POST", "/1.0/images", create),
-    Route("GET", "/1.0/images/aliases", list_aliases, Access.PUBLIC),
+    Route("POST", "/1.0/images", create, Access.PUBLIC),
+    Route("GET", "/1.0/images/aliases", list_aliases),
     Route("POST", "/1.0/images/aliases", create_alias),
     Route("GET", _ALIAS, read_alias, Access.PUBLIC),
     Route("PUT", _ALIAS, change_alias),

@@ -20,7 +20,7 @@ async def set_state(call: Call) -> web.StreamResponse:
     if not isinstance(state, dict):
         raise ActionError("state must be an object")
     if call.all_projects and call.client.projects is not None:
-        raise ActionError("Certificate is restricted", 403)
+        raise ActionError("not authorized", 403)
     task = await bulk.set_state(call.manager, state, call.project, all_projects=call.all_projects)
     await call.manager.audit("instances-state", {"state": state, "project": call.project}, task)
     return shared.operation(call, task)

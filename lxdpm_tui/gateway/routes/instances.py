@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote, unquote
 
 import msgspec
 from aiohttp import web
@@ -31,7 +31,8 @@ async def list_all(call: Call) -> web.StreamResponse:
     """Every instance of every host; rows of hosts that cannot be asked are the last known, with status Error."""
     matches = filters.parse(call.query.get("filter", ""))
     wanted_type = _TYPE_OF.get(call.collection) or call.query.get("instance-type")
-    params = {"recursion": "2" if call.recursion == 2 else "1"}
+    names_only = not call.recursion and not wanted_type and matches is None  # much cheaper for the hosts
+    params = {"recursion": "0" if names_only else "2" if call.recursion == 2 else "1"}
     if call.all_projects:
         if "project" in call.query:
             raise ActionError("Cannot specify a project when requesting all projects")
@@ -45,7 +46,7 @@ async def list_all(call: Call) -> web.StreamResponse:
     found = await gather(call.manager.fleet, ask)
     rows: list[tuple[str, str, dict[str, msgspec.Raw]]] = []
     for host, raws in found.live.items():
-        rows += [_row(host, raw) for raw in raws]
+        rows += [_named(raw) if names_only else _row(host, raw) for raw in raws]
     for host, down in found.cached.items():
         for known in call.manager.inventory.instances.get(host, {}).values():
             if call.all_projects or known.project == call.project:
@@ -61,6 +62,12 @@ async def list_all(call: Call) -> web.StreamResponse:
     if call.recursion:
         return answers.sync([row[2] for row in rows], headers=headers)
     return answers.sync([_url(call.collection, project, name) for project, name, _ in rows], headers=headers)
+
+
+def _named(raw: msgspec.Raw) -> tuple[str, str, Any]:
+    """Project and name out of a host's URL of an instance."""
+    path, _, query = str(msgspec.json.decode(raw)).partition("?")
+    return dict(parse_qsl(query)).get("project", "default"), unquote(path.rpartition("/")[2]), {}
 
 
 def _row(host: str, raw: msgspec.Raw | bytes, recursion: int = 1, down: bool = False) -> tuple[str, str, Any]:
@@ -110,6 +117,8 @@ async def create(call: Call) -> web.StreamResponse:
     targets = call.targets
     if isinstance(source, dict) and source.get("type") == "copy":
         targets = _copy_targets(call, source, targets)
+        if source.get("refresh") and call.manager.inventory.find_instances(call.project, str(body.get("name"))):
+            return await _refresh(call, body, targets)
     if isinstance(source, dict) and source.get("type") == "migration":
         raise ActionError("migration between servers is not implemented yet", 501)
     start = bool(body.pop("start", False))
@@ -135,6 +144,14 @@ def _copy_targets(call: Call, source: dict[str, Any], targets: frozenset[str]) -
     if targets and row.host not in targets:
         raise ActionError("copies to another host are not implemented yet", 501)
     return frozenset({row.host})
+
+
+async def _refresh(call: Call, body: dict[str, Any], sources: frozenset[str]) -> web.StreamResponse:
+    """A copy that is there is brought up to date by its host."""
+    row = resolve.instance(call.manager, str(body["name"]), call.project)
+    if row.host not in sources:
+        raise ActionError("copies to another host are not implemented yet", 501)
+    return await proxy.forward(call, row.host, body=msgspec.json.encode(body))
 
 
 async def read(call: Call) -> web.StreamResponse:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from lxdpm_tui.actions.registry import ActionError
-from lxdpm_tui.gateway import answers, groups, metrics, proxy
+from lxdpm_tui.gateway import answers, groups, metrics, proxy, shared
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routing import Access, Route
@@ -126,8 +126,30 @@ async def member_state(call: Call) -> web.StreamResponse:
     return answers.sync({"sysinfo": sysinfo, "storage_pools": pools})
 
 
-async def evacuate(call: Call) -> web.StreamResponse:
-    raise ActionError("evacuation needs moves between hosts, which are not implemented yet", 501)
+async def change_state(call: Call) -> web.StreamResponse:
+    """{"action": "evacuate" or "restore"}: out of placement, and back in. What runs there must be stopped first."""
+    name = call.vars["name"]
+    record = call.manager.inventory.hosts.get(name)
+    if record is None:
+        raise ActionError("Cluster member not found", 404)
+    action = (await call.json()).get("action")
+    if action not in ("evacuate", "restore"):
+        raise ActionError(f"Unknown action {action!r}")
+    if action == "evacuate":
+        if record.maintenance:
+            raise ActionError("Cluster member is already evacuated")
+        proxy.must_answer(call, name)
+        await call.manager.fleet.watch(name).read_now("instances")
+        rows = call.manager.inventory.instances.get(name, {}).values()
+        running = sorted(row.name for row in rows if row.status == "Running")
+        if running:
+            shown = ", ".join([*running[:5], *(["..."] if len(running) > 5 else [])])
+            raise ActionError(
+                f"{len(running)} instances run on {name} ({shown}): stop or move them first. To place nothing there"
+                f" while they run on: lxdpm-tui maintenance {name} on"
+            )
+    task = await call.manager.run("maintenance", host=name, on="on" if action == "evacuate" else "off")
+    return shared.operation(call, task)
 
 
 def _group(name: str, hosts: list[str]) -> dict[str, Any]:
@@ -161,7 +183,7 @@ ROUTES = [
     Route("GET", "/1.0/metrics", all_metrics, Access.TRUSTED),
     Route("GET", "/1.0/metadata/configuration", configuration, Access.TRUSTED),
     Route("GET", "/1.0/cluster/members/{name}/state", member_state, Access.TRUSTED),
-    Route("POST", "/1.0/cluster/members/{name}/state", evacuate, Access.SERVER),
+    Route("POST", "/1.0/cluster/members/{name}/state", change_state, Access.SERVER),
     Route("GET", _GROUPS, list_groups, Access.TRUSTED),
     Route("POST", _GROUPS, labels_only, Access.SERVER),
     Route("GET", f"{_GROUPS}/{{name}}", group, Access.TRUSTED),

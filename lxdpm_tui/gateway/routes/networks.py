@@ -11,7 +11,7 @@ from aiohttp import web
 
 from lxdpm_tui.actions import networks, resolve
 from lxdpm_tui.actions.registry import ActionError
-from lxdpm_tui.gateway import answers, proxy, shared
+from lxdpm_tui.gateway import access, answers, proxy, shared
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import Gathered, gather
 from lxdpm_tui.gateway.holder import holder
@@ -39,7 +39,7 @@ async def _each(call: Call, title: str, **params: Any) -> Gathered[Any]:
     async def ask(host: Host) -> Any:
         return await host.get(call.path, project=call.project, **params)
 
-    found = await gather(call.manager.fleet, ask)
+    found = await gather(call.manager.fleet, ask, needed=lambda found: not found.live)
     for error in found.errors.values():
         if error.code != 404:
             raise error
@@ -88,7 +88,7 @@ async def allocations(call: Call) -> web.StreamResponse:
     if found.errors and not found.live:
         raise next(iter(found.errors.values()))
     rows = [row for live in found.live.values() for row in live]
-    return answers.sync([row for row in rows if shared.users(call, [row.get("used_by") or ""])])
+    return answers.sync([row for row in rows if access.users(call, [row.get("used_by") or ""])])
 
 
 async def acl_log(call: Call) -> web.StreamResponse:

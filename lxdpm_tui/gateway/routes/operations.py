@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
+import re
 from typing import Any
 
 import msgspec
@@ -10,8 +12,9 @@ from aiohttp import web
 
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.gateway import answers
+from lxdpm_tui.gateway.access import without_secrets
 from lxdpm_tui.gateway.call import Call
-from lxdpm_tui.gateway.events import TYPES
+from lxdpm_tui.gateway.events import TYPES, Subscriber
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.operations import Operation
 from lxdpm_tui.gateway.proxy import forward
@@ -19,33 +22,26 @@ from lxdpm_tui.gateway.routes.certificates import token_operation
 from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.gateway.splice import is_upgrade, tunnel
 from lxdpm_tui.hosts.host import Host
+from lxdpm_tui.hosts.transport import ApiError
 
+_ID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_LONGEST = 10**9  # seconds; clocks of event loops take no more
+_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LISTED = ("pending", "running", "cancelling", "success", "failure", "cancelled")
 
 
 async def list_all(call: Call) -> web.StreamResponse:
     """A map of status to operations, the hosts' and the manager's own."""
-    params: dict[str, str] = {"recursion": "1"}
-    if call.all_projects:
-        params["all-projects"] = "true"
-    else:
-        params["project"] = call.project
 
-    async def ask(host: Host) -> dict[str, list[msgspec.Raw]]:
-        reply = await host.request("GET", "/1.0/operations", params=params)
-        found: dict[str, list[msgspec.Raw]] = msgspec.json.decode(
-            reply.envelope.metadata, type=dict[str, list[msgspec.Raw]]
-        )
-        return found
+    async def ask(host: Host) -> list[tuple[str, str, msgspec.Raw]]:
+        return [row for project in _projects(call, host.name) for row in await _of_project(host, project)]
 
     found = await gather(call.manager.fleet, ask)
-    project = "" if call.all_projects else call.project
     operations = call.gateway.hub.operations
     shown: dict[str, list[Any]] = {}
-    for host, by_status in found.live.items():
-        for status, raws in by_status.items():
-            for raw in raws:
-                shown.setdefault(status, []).append(operations.seen(host, raw, project))
+    for host, rows in found.live.items():
+        for project, status, raw in rows:
+            shown.setdefault(status, []).append(operations.seen(host, raw, project))
     for own in operations.own_tasks():
         if (call.all_projects or own.project == call.project) and call.allows(own.project):
             status = str(msgspec.json.decode(own.shown["status"])).lower()
@@ -53,13 +49,33 @@ async def list_all(call: Call) -> web.StreamResponse:
     result: dict[str, list[Any]] = {}
     tokens = await call.gateway.trust.tokens() if call.client.projects is None else []
     for status in sorted(shown, key=lambda name: _LISTED.index(name) if name in _LISTED else len(_LISTED)):
-        rows: list[Operation] = shown[status]
-        rows = [row for row in rows if call.allows(row.project)]
-        result[status] = [row.shown for row in rows] if call.recursion else [_url(r.id) for r in rows]
+        visible: list[Operation] = [row for row in shown[status] if call.allows(row.project)]
+        result[status] = [_shown(call, row) for row in visible] if call.recursion else [_url(r.id) for r in visible]
     if tokens:
         shown_tokens = [token_operation(call, row) if call.recursion else _url(row.id) for row in tokens]
         result["running"] = [*result.get("running", []), *shown_tokens]
     return answers.sync(result)
+
+
+def _projects(call: Call, host: str) -> list[str]:
+    """The projects to ask a host for, one by one: LXD 5.0 takes no all-projects here, and says in no operation of
+    which project it is."""
+    if not call.all_projects:
+        return [call.project]
+    known = call.manager.inventory.hosts[host].projects or ("default",)
+    return [project for project in known if call.allows(project)]
+
+
+async def _of_project(host: Host, project: str) -> list[tuple[str, str, msgspec.Raw]]:
+    """(project, status, operation) of those of one host."""
+    reply = await host.request("GET", "/1.0/operations", params={"recursion": "1", "project": project})
+    found = msgspec.json.decode(reply.envelope.metadata, type=dict[str, list[msgspec.Raw]] | None)
+    return [(project, status, raw) for status, raws in (found or {}).items() for raw in raws]
+
+
+def _shown(call: Call, found: Operation) -> dict[str, Any]:
+    """Whoever may only read gets no secrets: by those of an exec it could work the shell of somebody else."""
+    return without_secrets(found.shown) if call.client.read_only else found.shown
 
 
 def _url(id: str) -> str:
@@ -68,7 +84,9 @@ def _url(id: str) -> str:
 
 async def _find(call: Call) -> Operation:
     """Raises ActionError 404 (also for what a restricted caller may not see), 503."""
-    found = await call.gateway.hub.operations.find(call.vars["id"])
+    found = await call.gateway.hub.operations.find(call.vars["id"]) if _ID.fullmatch(call.vars["id"]) else None
+    if found is not None and call.client.projects is not None and not found.placed:
+        await _place(call, found)
     if found is not None and not call.allows(found.project):
         raise ActionError("Operation not found", 404)
     if found is None:
@@ -79,31 +97,50 @@ async def _find(call: Call) -> Operation:
     return found
 
 
+async def _place(call: Call, found: Operation) -> None:
+    """Find out of which project it is, as its host lists it in one of the caller's or not. Raises ActionError 404."""
+    host = call.manager.fleet.hosts[found.host]
+    for project in _projects(call, found.host) if call.all_projects else sorted(call.client.projects or ()):
+        try:
+            rows = await _of_project(host, project)
+        except ApiError:
+            continue  # it has no such project
+        if any(msgspec.json.decode(_raw.decode(raw)["id"]) == found.id for _, _, raw in rows):
+            call.gateway.hub.operations.seen(found.host, msgspec.json.encode(found.shown), project)
+            return
+    raise ActionError("Operation not found", 404)
+
+
 async def read(call: Call) -> web.StreamResponse:
     if (token := await _token(call)) is not None:
         return answers.sync(token)
-    return answers.sync((await _find(call)).shown)
+    return answers.sync(_shown(call, await _find(call)))
 
 
 async def wait(call: Call) -> web.StreamResponse:
     """Served from the table. The head goes out at once, as current daemons do, so that no client gives up; so a
-    failure, or the time being over, comes as an error in a body with status 200."""
+    failure, or the time being over, comes as an error in a body with status 200. Strangers need its secret."""
+    secret = call.query.get("secret", "")
+    if not call.client.trusted and not secret:
+        raise ActionError("not authorized", 403)
     found = await _find(call)
+    if not call.client.trusted and not _is_secret(found, secret):
+        raise ActionError("not authorized", 403)
     text = call.query.get("timeout", "-1")
     try:
-        timeout = float(text)
+        timeout = int(text)
     except ValueError as error:
         raise ActionError(f"timeout must be a number of seconds, not {text!r}") from error
     out = web.StreamResponse(headers={"Content-Type": "application/json"})
     await out.prepare(call.request)
     try:
-        async with asyncio.timeout(None if timeout < 0 else timeout):
+        async with asyncio.timeout(None if timeout < 0 else min(timeout, _LONGEST)):
             await found.ended.wait()
     except TimeoutError:
         body: dict[str, Any] = answers.error_envelope(500, "context deadline exceeded")
     else:
         if found.code == 200:
-            body = answers.sync_envelope(found.shown)
+            body = answers.sync_envelope(_shown(call, found))
         else:
             body = answers.error_envelope(found.code, found.error)
     await out.write(msgspec.json.encode(body))
@@ -133,10 +170,15 @@ async def cancel(call: Call) -> web.StreamResponse:
 
 
 async def websocket(call: Call) -> web.StreamResponse:
-    """With the operation's secret anybody may connect, as hosts do for migrations; the host checks it."""
-    if not call.client.trusted and not call.query.get("secret"):
-        raise ActionError("not authorized", 403)
+    """With the operation's secret anybody may connect, as hosts do for migrations; the host checks it.
+
+    To a command or a console only who started it: the host cannot tell the gateway's callers apart.
+    """
+    if not call.query.get("secret"):
+        raise ActionError("missing secret")
     found = await _find(call)
+    if found.requestor and found.requestor != call.caller and "fds" in _metadata(found):
+        raise ActionError("Operation requestor mismatch", 403)
     if not found.host:
         raise ActionError("Only websocket operations can be connected")
     if not is_upgrade(call.request):
@@ -144,6 +186,15 @@ async def websocket(call: Call) -> web.StreamResponse:
     query = call.request.raw_path.partition("?")[2]
     path = f"/1.0/operations/{found.id}/websocket"
     return await tunnel(call.request, call.manager.fleet.hosts[found.host], f"{path}?{query}" if query else path)
+
+
+def _metadata(found: Operation) -> dict[str, Any]:
+    return msgspec.json.decode(found.shown.get("metadata", msgspec.Raw(b"null"))) or {}
+
+
+def _is_secret(found: Operation, text: str) -> bool:
+    kept = _metadata(found).get("secret")
+    return isinstance(kept, str) and hmac.compare_digest(kept.encode(), text.encode())
 
 
 async def events(call: Call) -> web.StreamResponse:
@@ -156,15 +207,23 @@ async def events(call: Call) -> web.StreamResponse:
             raise ActionError(f'"{name}" isn\'t a supported event type')
     project = None if call.all_projects or call.query.get("project") == "*" else call.project
     if project is None and call.client.projects is not None:
-        raise ActionError("Certificate is restricted", 403)
-    return await call.gateway.hub.serve(call.request, frozenset(wanted) or TYPES, project)
+        raise ActionError("not authorized", 403)
+    if "logging" in wanted and call.client.projects is not None:
+        raise ActionError("Forbidden", 403)
+    client = Subscriber(
+        frozenset(wanted) or TYPES,
+        project,
+        restricted=call.client.projects is not None,
+        read_only=call.client.read_only,
+    )
+    return await call.gateway.hub.serve(call.request, client)
 
 
 ROUTES = [
     Route("GET", "/1.0/operations", list_all),
     Route("GET", "/1.0/operations/{id}", read, Access.TRUSTED),
     Route("DELETE", "/1.0/operations/{id}", cancel, Access.TRUSTED),
-    Route("GET", "/1.0/operations/{id}/wait", wait, Access.TRUSTED),
+    Route("GET", "/1.0/operations/{id}/wait", wait, Access.PUBLIC),
     Route("GET", "/1.0/operations/{id}/websocket", websocket, Access.PUBLIC),
     Route("GET", "/1.0/events", events),
 ]

@@ -15,7 +15,7 @@ from lxdpm_tui.actions.images import succeeded
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.inventory import Key
-from lxdpm_tui.gateway import answers, filters, proxy
+from lxdpm_tui.gateway import access, answers, filters, proxy
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.routes.instances import stale_header
@@ -71,10 +71,14 @@ def shown(copies: Copies) -> tuple[dict[str, Any], list[str]]:
     return {**best, "used_by": list(dict.fromkeys(used))}, [host for host, key in keys.items() if key != common]
 
 
+def _visible(call: Call, row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "used_by": access.users(call, row["used_by"])}
+
+
 async def list_all(call: Call) -> web.StreamResponse:
     merged, headers = await _gathered(call)
     matches = filters.parse(call.query.get("filter", ""))
-    rows = [(key, shown(copies)[0]) for key, copies in sorted(merged.items()) if call.allows(key[0])]
+    rows = [(key, _visible(call, shown(copies)[0])) for key, copies in sorted(merged.items()) if call.allows(key[0])]
     if matches is not None:
         rows = [(key, row) for key, row in rows if matches(row)]
     if call.recursion:
@@ -116,7 +120,7 @@ async def read(call: Call) -> web.StreamResponse:
         return await proxy.forward(call, call.target)
     found, drifted = shown(await _copies(call))
     headers = {DRIFT_HEADER: ", ".join(drifted)} if drifted else {}
-    return answers.sync(found, headers=headers, etag=content(found))
+    return answers.sync(_visible(call, found), headers=headers, etag=content(found))
 
 
 async def _finish(call: Call, action: str, arguments: dict[str, Any], task: Task) -> None:

@@ -11,12 +11,13 @@ from lxdpm_tui.gateway import answers, browser, proxy
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.routing import Access, Route
 
-_MASKED = frozenset({"core.trust_password"})  # LXD shows that it is set, not what it is
+PASSWORD = "core.trust_password"  # noqa: S105
+_SET = "true"  # all that is shown of it, and kept with the other keys
 
 
 def is_own(key: str) -> bool:
     """Whether the gateway keeps this key itself."""
-    return key.startswith("user.") or key in browser.KEYS
+    return key.startswith("user.") or key in browser.KEYS or key == PASSWORD
 
 
 def as_text(config: dict[str, Any] | None) -> dict[str, str]:
@@ -36,10 +37,20 @@ async def change(call: Call) -> web.StreamResponse:
     for key, value in wanted.items():
         if value and not is_own(key):
             raise ActionError(f"{key} is host-local, use --target")
-    new = {**old, **wanted} if call.request.method == "PATCH" else wanted
+    if call.request.method == "PATCH":
+        wanted = {**old, **wanted}
+    new = {**wanted, PASSWORD: await _set_password(call, wanted.get(PASSWORD, ""), old)}
     await call.gateway.set_config({key: value for key, value in new.items() if value})
-    await call.manager.store.append_audit(call.caller, "config-set", {"config": wanted}, result="Success")
+    await call.manager.store.append_audit(call.caller, "config-set", {"config": new}, result="Success")
     return answers.sync({})
+
+
+async def _set_password(call: Call, given: str, old: dict[str, str]) -> str:
+    """What is shown of it from now on. What a client read as "true" was only the mask."""
+    if given == old.get(PASSWORD, ""):
+        return given
+    await call.gateway.trust.set_password(given or None)
+    return _SET if given else ""
 
 
 async def _change_host(call: Call, host: str, given: dict[str, Any]) -> web.StreamResponse:
@@ -47,11 +58,12 @@ async def _change_host(call: Call, host: str, given: dict[str, Any]) -> web.Stre
     daemon = call.manager.fleet.hosts[host]
     reply = await daemon.request("GET", "/1.0")
     _check_match(call, as_text(reply.metadata.get("config")))
-    # What a client read as "true" was only a mask: as a value it would become the password.
-    sent = {key: True if key in _MASKED and value in ("true", True) else value for key, value in given.items()}
+    # Of LXD too: as a value the mask would become the password.
+    sent = {key: True if key == PASSWORD and value in (_SET, True) else value for key, value in given.items()}
     headers = {"If-Match": reply.etag} if reply.etag else None
     await call.manager.fleet.operate(host, call.request.method, "/1.0", json={"config": sent}, headers=headers)
-    await call.manager.store.append_audit(call.caller, "config-set", {"host": host, "config": given}, result="Success")
+    told = {"host": host, "config": {**given, **({PASSWORD: _SET} if given.get(PASSWORD) else {})}}
+    await call.manager.store.append_audit(call.caller, "config-set", told, result="Success")
     return answers.sync({}, headers={proxy.HOST_HEADER: host})
 
 

@@ -1,0 +1,96 @@
+"""A gateway that ends in the middle, killed or not, and the next one: what hosts were doing goes on and is found."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.gateway.client import Answer, Client
+from tests.gateway.serving import serving
+from tests.lab.lab import Lab
+
+ALL = ("h1", "h2", "h3", "i1")
+
+
+async def sleeping(client: Client, host: str, seconds: int) -> Answer:
+    body = {"command": ["sleep", str(seconds)], "wait-for-websocket": False, "interactive": False}
+    answer = await client.ask("POST", f"/1.0/instances/c-{host}/exec", body)
+    assert (answer.status, answer.metadata["status"]) == (202, "Running")
+    return answer
+
+
+async def broken(socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
+    """That the connection has ended; what came before is passed over."""
+    async with asyncio.timeout(5):
+        try:
+            while not socket.closed:
+                await socket.receive()
+        except aiohttp.ClientConnectionResetError:
+            return
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[Client]:
+    """One that outlives the gateway, and connects anew to the next at the same socket."""
+    client = Client(tmp_path / "serve.socket")
+    yield client
+    await client.close()
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+async def test_operations_of_hosts_are_found_again(
+    client: Client, clean_lab: Lab, tmp_path: Path, end: signal.Signals
+) -> None:
+    """By clients that know nothing but the id: read, in the list, waited for; on LXD and on Incus."""
+    async with serving(clean_lab, tmp_path) as served:
+        await asyncio.gather(*(client.create(f"c-{host}", host, start=True) for host in ALL))
+        began = time.monotonic()
+        started = {host: await sleeping(client, host, 20) for host in ALL}
+        waiting = [asyncio.create_task(client.wait(answer)) for answer in started.values()]
+        async with client.events() as events:
+            await served.stop(end)
+            await broken(events.socket)
+        for outcome in await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5):
+            assert isinstance(outcome, aiohttp.ClientError), outcome
+    async with serving(clean_lab, tmp_path):
+        running = (await client.get("/1.0/operations"))["running"]
+        for host, answer in started.items():
+            path = answer.json["operation"]
+            assert path in running
+            found = await client.get(path)
+            assert (found["status"], found["location"], found["id"]) == ("Running", host, answer.metadata["id"])
+        for host in ALL:
+            assert (await client.wait(started[host])).metadata["metadata"]["return"] == 0
+        assert 20 <= time.monotonic() - began < 60
+        assert (await client.execute("c-i1", "echo", "alive")).out["1"] == b"alive\n"
+
+
+async def test_a_command_whose_gateway_is_killed(client: Client, clean_lab: Lab, tmp_path: Path) -> None:
+    """Its streams end with the gateway; the host tells the next one how it ended."""
+    async with serving(clean_lab, tmp_path) as served:
+        await asyncio.gather(*(client.create(f"c-{host}", host, start=True) for host in ALL))
+        started = {}
+        sockets: list[aiohttp.ClientWebSocketResponse[bool]] = []
+        for host in ALL:
+            body = {"command": ["cat"], "wait-for-websocket": True, "interactive": False}
+            answer = started[host] = await client.ask("POST", f"/1.0/instances/c-{host}/exec", body)
+            secrets = answer.metadata["metadata"]["fds"]
+            url = f"{answer.json['operation']}/websocket?secret="
+            sockets += [await client.session.ws_connect(client.url(url + secret)) for secret in secrets.values()]
+        await served.stop(signal.SIGKILL)
+        for socket in sockets:
+            await broken(socket)
+    async with serving(clean_lab, tmp_path):
+        for answer in started.values():
+            ended = await asyncio.wait_for(client.ask("GET", f"{answer.json['operation']}/wait?timeout=10"), 15)
+            # `cat` met the end of its input; the host has forgotten it 5 s after that
+            assert ended.status in (200, 404)
+            assert ended.status == 404 or ended.metadata["status"] == "Success"
+        for host in ALL:
+            assert (await client.execute(f"c-{host}", "echo", "alive")).out["1"] == b"alive\n"
