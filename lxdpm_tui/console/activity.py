@@ -22,13 +22,24 @@ VERBS = {
     "restore": "Restoring",
     "move": "Moving",
     "copy": "Copying",
+    "publish": "Publishing",
+    "configure": "Reconfiguring",
+    "config-set": "Reconfiguring",
+    "config-unset": "Reconfiguring",
+    "device-add": "Reconfiguring",
+    "device-remove": "Reconfiguring",
     "profile-assign": "Reconfiguring",
+    "snapshot-expiry": "Tidying",
+    "snapshot-rename": "Tidying",
     "snapshot-delete": "Tidying",
 }
 
 
 def instances_of(task: Task) -> list[tuple[str, str]]:
     """(project, name) of every instance that the task's resources name."""
+    if "plan" in task.metadata and not task.status.final:  # of a plan those that are under way now, not all it is about
+        items = task.metadata["plan"].get("items") or ()
+        return [(item.get("project", "default"), item["name"]) for item in items if item.get("state") == "running"]
     found: dict[tuple[str, str], None] = {}  # LXD tells containers twice, as instances too
     for kind in ("instances", "containers"):
         for url in task.resources.get(kind) or []:

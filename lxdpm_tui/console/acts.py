@@ -6,14 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lxdpm_tui.actions.registry import Action, Danger, Param
-from lxdpm_tui.console import completion, keymap
+from lxdpm_tui.console import completion, equivalents, keymap
 from lxdpm_tui.console.command_line import Command, CommandError, complete, parse
-from lxdpm_tui.console.deeds import DEEDS, WORDS, instances
+from lxdpm_tui.console.completion import filter_lines
+from lxdpm_tui.console.deeds import DEEDS, OFFERS, WORDS, instances
 from lxdpm_tui.console.deeds.asking import subject, value_words
 from lxdpm_tui.console.resources.base import Line
 from lxdpm_tui.console.screens.confirm import ConfirmScreen
 from lxdpm_tui.console.screens.form import FormScreen
+from lxdpm_tui.console.screens.reading import ReadingScreen
 from lxdpm_tui.fleet.inventory import Instance
+from lxdpm_tui.fleet.query import QueryError
+from lxdpm_tui.fleet.query import parse as parse_filter
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -68,27 +72,74 @@ class Acts:
         """Whole lines that a command line may become."""
 
         def values(param: Param) -> Sequence[completion.Candidate]:
-            return completion.values(param.complete, self.session.inventory)
+            return completion.values(param.complete, self.session.inventory, self.session.project or "default")
 
-        return complete(line.lstrip(), self.session.registry, words(), values)
+        line = line.lstrip()
+        head, space, _ = line.partition(" ")
+        place = next((place for place in keymap.PLACES if place == head), None)
+        if space and place is not None:
+            return filter_lines(line, place, self.screen.resources[place].schema, self.session.inventory)
+        if space and head in OFFERS:
+            start, _, last = line.rpartition(" ")
+            return [f"{start} {word}" for word in OFFERS[head](self) if word.startswith(last)]
+        files = self.screen.personal.files
+        return complete(line, self.session.registry, (*words(), *files.aliases, *files.plugins), values)
 
     def command(self, line: str) -> str:
         """Run a command line; gives what is wrong with it, "" when it was taken."""
+        line = line.strip()
+        head, _, rest = line.partition(" ")
+        files = self.screen.personal.files
+        if head in files.aliases:
+            line = f"{files.aliases[head]} {rest}".strip()
+            head, _, rest = line.partition(" ")
+        if head in files.plugins:
+            self.screen.run_worker(self.screen.personal.run_plugin(head), group="deeds")
+            return ""
+        place = next((place for place in keymap.PLACES if place == head), None)
+        if place is not None:  # its words are a filter, where quotes and backslashes have their own meaning
+            return self._go(place, rest)
         try:
             command = parse(line, self.session.registry, words())
         except CommandError as error:
             return error.text
         if command.action is not None:
+            if command.shown:
+                return self._show(command.action, self._complete(command))
             self.screen.run_worker(self._run(command.action, command), group="deeds")
         elif command.word in keymap.PLACES:
-            place = next(place for place in keymap.PLACES if place == command.word)
-            self.screen.go(place, " ".join(command.rest) or None)
+            return self._go(next(place for place in keymap.PLACES if place == command.word), rest)
         else:
             return WORDS[command.word](self, command.rest)
         return ""
 
+    def _go(self, place: keymap.Place, rest: str) -> str:
+        """`instances prod-* /web status:error @h1`: the slash is for those who are used to it."""
+        source = " ".join(word.removeprefix("/") if word != "/" else "" for word in rest.split(" ")).strip()
+        try:
+            parse_filter(source, self.screen.resources[place].schema)
+        except QueryError as error:
+            return error.text
+        self.screen.go(place, source or None)
+        return ""
+
+    def _complete(self, command: Command) -> dict[str, Any]:
+        """The arguments, with the project that is looked at."""
+        given = dict(command.arguments or {})
+        project = self.session.project
+        takes = command.action is not None and any(param.name == "project" for param in command.action.params)
+        if project and takes and "project" not in given:
+            given["project"] = project
+        return given
+
+    def _show(self, action: Action, given: Mapping[str, Any]) -> str:
+        """The action as a line elsewhere, in place of doing it."""
+        lines = [Line(form, line) for form, line in equivalents.lines(equivalents.of_action(action, given))]
+        self.screen.app.push_screen(ReadingScreen(f"{action.name} elsewhere", lines, label=10))
+        return ""
+
     async def _run(self, action: Action, command: Command) -> None:
-        given = command.arguments or {}
+        given = self._complete(command)
         if action.danger is not Danger.NONE and not command.confirmed:
             lines = [Line(name, value_words(value)) for name, value in given.items()]
             subjects = self._found(given)

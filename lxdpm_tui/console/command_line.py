@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lxdpm_tui.actions.registry import Action, Param, Registry
+from lxdpm_tui.actions.registry import Action, Param, Registry, option
 from lxdpm_tui.console.completion import Candidate
 
 
@@ -21,13 +21,17 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a line means. Either an action with its arguments, or a word of the console with the words after it."""
+    """What a line means. Either an action with its arguments, or a word of the console with the words after it.
+
+    confirmed: `--yes` was said.  shown: `--show` was: say what the line is elsewhere, and do nothing.
+    """
 
     word: str
     action: Action | None = None
     arguments: dict[str, Any] | None = None
     rest: tuple[str, ...] = ()
     confirmed: bool = False
+    shown: bool = False
 
 
 def parse(line: str, registry: Registry, words: Sequence[str]) -> Command:
@@ -41,8 +45,9 @@ def parse(line: str, registry: Registry, words: Sequence[str]) -> Command:
     name, rest = parts[0], parts[1:]
     action = registry.actions.get(name)
     if action is not None:
-        arguments, confirmed = _arguments(action, rest)
-        return Command(name, action, arguments, (), confirmed)
+        own = [word for word in rest if word in ("--yes", "--show")]
+        arguments = _arguments(action, [word for word in rest if word not in own])
+        return Command(name, action, arguments, (), "--yes" in own, "--show" in own)
     if name in words:
         return Command(name, rest=tuple(rest))
     matches = [known for known in (*registry.actions, *words) if known.startswith(name)]
@@ -52,17 +57,14 @@ def parse(line: str, registry: Registry, words: Sequence[str]) -> Command:
     raise CommandError(f"there is no command {name}{near}")
 
 
-def _arguments(action: Action, words: Sequence[str]) -> tuple[dict[str, Any], bool]:
+def _arguments(action: Action, words: Sequence[str]) -> dict[str, Any]:
     places = [param for param in action.params if param.positional]
-    by_flag = {flag_of(param): param for param in action.params}
+    by_flag = _flags(action)
     given: dict[str, Any] = {}
-    confirmed = False
     queue = list(words)
     while queue:
         word = queue.pop(0)
-        if word == "--yes":
-            confirmed = True
-        elif word.startswith("--"):
+        if word.startswith("--"):
             flag, equals, value = word.partition("=")
             param = by_flag.get(flag)
             if param is None:
@@ -83,14 +85,19 @@ def _arguments(action: Action, words: Sequence[str]) -> tuple[dict[str, Any], bo
     for param in action.params:
         if param.required and param.name not in given:
             raise CommandError(f"{action.name} needs {param.name}: {param.help}")
-    return given, confirmed
+    return given
+
+
+def _flags(action: Action) -> dict[str, Param]:
+    """Options by name: as on the command line, and by the argument's own name."""
+    return {f"--{p.name.replace('_', '-')}": p for p in action.params} | {option(p): p for p in action.params}
 
 
 def _put(given: dict[str, Any], param: Param, value: str) -> None:
     if param.kind == "mapping":
         key, equals, text = value.partition("=")
         if not equals:
-            raise CommandError(f"{flag_of(param)} wants KEY=VALUE, not {value!r}")
+            raise CommandError(f"{option(param)} wants KEY=VALUE, not {value!r}")
         given.setdefault(param.name, {})[key] = text
     elif param.many:
         given.setdefault(param.name, []).append(value)
@@ -104,10 +111,6 @@ def _put(given: dict[str, Any], param: Param, value: str) -> None:
         given[param.name] = value
 
 
-def flag_of(param: Param) -> str:
-    return "--" + param.name.replace("_", "-")
-
-
 def complete(
     line: str, registry: Registry, words: Sequence[str], values: Callable[[Param], Sequence[Candidate]]
 ) -> list[str]:
@@ -119,10 +122,11 @@ def complete(
     action = registry.actions.get(parts[0]) if parts else None
     if action is None:
         return []
-    by_flag = {flag_of(param): param for param in action.params}
+    by_flag = {option(param): param for param in action.params}
+    named = _flags(action)
     before = parts[-1]
-    if before in by_flag and by_flag[before].kind != "flag":
-        found = _values(by_flag[before], values)
+    if before in named and named[before].kind != "flag":
+        found = _values(named[before], values)
     elif tail.startswith("-"):
         found = sorted(by_flag)
     else:
@@ -131,7 +135,7 @@ def complete(
             if skip:
                 skip = False
             elif part.startswith("--"):
-                skip = part in by_flag and by_flag[part].kind != "flag"
+                skip = part in named and named[part].kind != "flag"
             else:
                 taken += 1
         places = [param for param in action.params if param.positional]

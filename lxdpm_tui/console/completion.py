@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from lxdpm_tui.console import text
 from lxdpm_tui.fleet.inventory import Inventory
+from lxdpm_tui.fleet.query import Schema
 
 
 class Candidate(NamedTuple):
@@ -101,6 +102,37 @@ def values(kind: str | None, inventory: Inventory, project: str = "default") -> 
     if kind == "instance":
         return instances(inventory, project)
     return []
+
+
+STATES = {
+    "instances": ("running", "stopped", "frozen", "error"),
+    "hosts": ("online", "slow", "unreachable", "maintenance", "connecting", "untrusted"),
+    "tasks": ("running", "success", "failure", "cancelled"),
+}
+
+
+def filter_lines(line: str, place: str, schema: Schema, inventory: Inventory) -> list[str]:
+    """Whole lines that `instances web @h` may become: fields, hosts after `@`, and values after `field:`."""
+    head, _, last = line.rpartition(" ")
+    sign = "!" if last.startswith("!") else ""
+    word = last.removeprefix("!")
+    field, colon, typed = word.partition(":")
+    if word.startswith("@"):
+        found = [f"@{name}" for name in sorted(inventory.hosts)]
+    elif colon and field in schema.fields:
+        start = typed[: typed.rfind(",") + 1]
+        names = STATES.get(place, ()) if field == "status" else [c.value for c in _names(field, inventory)]
+        found = [f"{field}:{start}{name}" for name in names]
+    elif word:
+        found = [f"{name}:" if each.kind == "text" else f"{name}>" for name, each in schema.fields.items()]
+    else:
+        found = []
+    return [f"{head} {sign}{each}" for each in found if each.startswith(word)]
+
+
+def _names(field: str, inventory: Inventory) -> list[Candidate]:
+    kinds = {"host": "host", "project": "project", "profile": "profile", "pool": "pool", "network": "network"}
+    return values(kinds.get(field), inventory)
 
 
 def whole(candidates: Callable[[], Sequence[Candidate]]) -> Completer:

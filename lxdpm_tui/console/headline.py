@@ -15,6 +15,9 @@ from lxdpm_tui.console.session import Session
 
 Theme = Mapping[str, str]
 
+MAIN_TABS = ("hosts", "instances", "images", "profiles", "tasks")
+ALL_TABS = 160  # columns from which the other tables have their tabs too
+
 
 def headline(session: Session, label: str, connecting: bool, theme: Theme, width: int) -> tuple[Text, Text]:
     """Name, label and counts at the left; what is wrong now at the right."""
@@ -23,6 +26,9 @@ def headline(session: Session, label: str, connecting: bool, theme: Theme, width
     if label:
         left.append("  ")
         left.append(f" {label} ", f"bold {theme['background']} on {theme['warning']}")
+    for words in (f"project {session.project}" if session.project else "", "read only" if session.read_only else ""):
+        if words:
+            left.append(f"  {words}", f"bold {theme['warning']}")
     hosts = session.inventory.hosts.values()
     if connecting:
         left.append("   connecting…", theme["text-muted"])
@@ -42,22 +48,32 @@ def headline(session: Session, label: str, connecting: bool, theme: Theme, width
     return left, right
 
 
-def tabs(place: Place, tables: Mapping[Place, Any], running: int, theme: Theme, width: int) -> tuple[Text, Text]:
-    """The tables with their numbers at the left; filter, marks and rows of this one at the right."""
+def tabs(
+    place: Place, tables: Mapping[Place, Any], running: int, theme: Theme, width: int, missing: Sequence[str] = ()
+) -> tuple[Text, Text]:
+    """The tables with their numbers at the left; filter, marks and rows of this one at the right.
+
+    missing: hosts whose rows are not there.
+    """
     left = Text()
-    for number, (name, table) in enumerate(tables.items(), 1):
+    for name, table in tables.items():
         here = name == place
-        left.append(f"{number} ", f"bold {theme['primary']}" if here else theme["text-muted"])
+        if width < ALL_TABS and name not in MAIN_TABS and not here:
+            continue
+        left.append(f"{keymap.BY_ID[name].shown} ", f"bold {theme['primary']}" if here else theme["text-muted"])
         style = f"bold underline {theme['primary']}" if here else theme["foreground"]
         left.append(name.capitalize() if width >= 70 else name[:5].capitalize(), style)
-        count = running if name == "tasks" else table.view.total
-        if width >= 100 and (count or name != "tasks"):
+        count = running if name == "tasks" else table.view.total if name in MAIN_TABS or here else 0
+        if width >= 100 and (count or name in MAIN_TABS[:4]):
             left.append(f" {count}" + (" running" if name == "tasks" else ""), theme["text-muted"])
         elif name == "tasks" and running:
             left.append(f" {running}", f"bold {theme['accent']}")
         left.append("   " if width >= 100 else "  ")
+    left.rstrip()
     table = tables[place]
     right = Text()
+    if missing:
+        right.append(f"without {text.names(missing, 2 if width >= 120 else 1)}  ", theme["warning"])
     if table.marks:
         right.append(f"{len(table.marks)} marked  ", f"bold {theme['warning']}")
     source = table.view.query.source.strip()
@@ -67,14 +83,16 @@ def tabs(place: Place, tables: Mapping[Place, Any], running: int, theme: Theme, 
     return left, right
 
 
-def status(session: Session, connecting: bool, theme: Theme) -> tuple[Text, Text]:
-    """The newest failure until it was seen, else what was just said, else what runs."""
+def status(session: Session, connecting: bool, theme: Theme, crumbs: str = "") -> tuple[Text, Text]:
+    """The newest failure until it was seen, else what was just said, else what runs, else the way here."""
     message = session.messages.current(time.time())
     running = session.running()
     right = Text()
     if message is not None and message.severity == "bad":
         right.append("esc seen", theme["text-muted"])
         return Text(f"✗ {message.text}", f"bold {theme['error']}"), right
+    if message is not None and message.severity == "warn":
+        return Text(message.text, theme["warning"]), right
     if running:
         task = running[0]
         share = task_words.progress(task)
@@ -82,11 +100,10 @@ def status(session: Session, connecting: bool, theme: Theme) -> tuple[Text, Text
         progress = f"  {text.meter(share, 10)} {text.percent(share)}" if share >= 0 else " …"
         return Text(f"{task_words.what(task)}{progress}{more}", theme["accent"]), right
     if message is not None:
-        color = theme["warning"] if message.severity == "warn" else theme["success"]
-        return Text(message.text, color), right
+        return Text(message.text, theme["success"]), right
     if connecting:
         return Text("Opening the fleet…", theme["text-muted"]), right
-    return Text(""), right
+    return Text(crumbs, theme["text-muted"]), right
 
 
 def key_pairs(place: Place, can: Callable[[keymap.Key], bool]) -> Sequence[tuple[str, str]]:

@@ -10,6 +10,7 @@ from lxdpm_tui.actions.registry import ActionError, registry
 from lxdpm_tui.console.columns import Look
 from lxdpm_tui.console.messages import Messages
 from lxdpm_tui.console.resources import tasks as task_words
+from lxdpm_tui.console.watching import Watching
 from lxdpm_tui.fleet.inventory import ChangeSet, HostRecord, Instance, Inventory, Key
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Status, Task
@@ -28,13 +29,18 @@ class Tasks(Protocol):
 
 
 class Backend(Protocol):
-    """What the console needs of a manager, so that it may be one in another process some day."""
+    """What the console needs of a manager: of its own, or attached to one in another process."""
 
     @property
     def inventory(self) -> Inventory: ...
 
     @property
     def tasks(self) -> Tasks: ...
+
+    @property
+    def attached_to(self) -> str:
+        """The server that another manager serves; "" when this is that manager."""
+        ...
 
     @property
     def scheduler(self) -> Any: ...
@@ -48,7 +54,10 @@ class Backend(Protocol):
 
 
 class Session:
-    """The state of one console. `changed(kind)` is called when rows of a kind changed, `tell()` when words did."""
+    """The state of one console.
+
+    `changed(kind, changed, removed, figures)` is called when rows of a kind changed, `tell()` when words did.
+    """
 
     def __init__(self) -> None:
         self.look = Look()
@@ -56,11 +65,15 @@ class Session:
         self.backend: Backend | None = None
         self.drafts: dict[str, dict[str, Any]] = {}
         self.registry = registry
-        self.changed: Callable[[str, frozenset[Any], frozenset[Any]], None] = lambda kind, changed, removed: None
+        self.changed: Callable[..., None] = lambda *change: None
         self.tell: Callable[[], None] = lambda: None
         self.before_run: Callable[[], None] = lambda: None
+        self.watching = Watching(self.look, lambda kind, changed, removed: self.changed(kind, changed, removed))
+        self.project = ""  # the only one looked at; "" = all
+        self.read_only = False
         self._undo: list[Callable[[], None]] = []
         self._reported: set[str] = set()
+        self._paused: set[str] = set()
         self._own: dict[str, tuple[str, dict[str, Any]]] = {}
 
     @property
@@ -82,19 +95,23 @@ class Session:
         self.backend = backend
         self.look.inventory = backend.inventory
         self._undo = [backend.inventory.subscribe(self._inventory_changed), backend.tasks.subscribe(self._task_changed)]
+        self.watching.attach(backend.fleet)
         self._reported = {task.id for task in backend.tasks.tasks.values() if task.status.final}
         for task in backend.tasks.tasks.values():
             self.look.activity.follow(task)
+        if backend.attached_to:
+            self.say("info", f"Attached to {backend.attached_to}")
 
     def detach(self) -> None:
         """The manager is going: listen no more."""
+        self.watching.detach()
         for undo in self._undo:
             undo()
         self._undo.clear()
         self.backend = None
 
     def _inventory_changed(self, change: ChangeSet) -> None:
-        self.changed(change.kind, change.changed, change.removed)
+        self.changed(change.kind, change.changed, change.removed, change.figures)
 
     def _task_changed(self, task: Task) -> None:
         self.changed("tasks", frozenset({task.id}), frozenset())
@@ -104,10 +121,20 @@ class Session:
                 row.key for project, name in affected for row in self.inventory.find_instances(project, name)
             )
             self.changed("instances", keys, frozenset())
+        self._tell_pause(task)
         if task.status.final and task.id not in self._reported:
             self._reported.add(task.id)
             self._report(task)
         self.tell()
+
+    def _tell_pause(self, task: Task) -> None:
+        """A bulk act that waits for a person says so once."""
+        plan = task.metadata.get("plan") or {}
+        if plan.get("state") != "paused" or task.status.final:
+            self._paused.discard(task.id)
+        elif task.id not in self._paused:
+            self._paused.add(task.id)
+            self.say("bad", f"{task.description}: {plan.get('why') or 'paused'}  (its board: b in the tasks)")
 
     def _report(self, task: Task) -> None:
         form, values = self._own.pop(task.id, ("", {}))
@@ -145,6 +172,8 @@ class Session:
         """Start an action. form, values: what to offer again when the task fails. Raises REFUSALS."""
         if self.backend is None:
             raise ActionError("still connecting: no manager yet", 503)
+        if self.read_only:
+            raise ActionError("this console only reads (--read-only)", 403)
         self.before_run()
         task = await self.backend.run(action, **arguments)
         if task.status.final and task.id in self._reported:

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 import termios
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.control import Control
 from textual._compositor import ChopsUpdate
+from textual.binding import Binding, BindingsMap
+from textual.filter import Monochrome
+from textual.widget import Widget
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
     from textual.app import App
+    from textual.geometry import Size
+    from textual.screen import Screen
+    from textual.scroll_view import ScrollView
 
 LAST_RESORT = 8.0  # seconds from a hang-up to a hard exit, when closing does not end by itself
 
@@ -59,6 +66,37 @@ def screen_text(app: App[Any]) -> list[str]:
     return [strip.text.rstrip() for strip in app.screen._compositor.render_strips()]
 
 
+def hold_frames(app: App[Any]) -> None:
+    """Draw nothing on the terminal until release_frames."""
+    app._display = lambda screen, renderable: None  # type: ignore[method-assign]
+
+
+def release_frames(app: App[Any]) -> None:
+    """Draw the whole screen, and then all changes as ever."""
+    del app._display
+    app._display(app.screen, app.screen._compositor.render_update(full=True))
+
+
+def without_greys(app: App[Any]) -> None:
+    """Under NO_COLOR Textual turns colours into greys, and the terminal's own colours into black on black.
+
+    Our plain theme has no colours: there is nothing to turn.
+    """
+    app._filters[:] = [each for each in app._filters if not isinstance(each, Monochrome)]
+
+
+def resize_content(view: ScrollView, size: Size) -> None:
+    """Another size of what is scrolled, without laying out and painting the whole screen anew (20 ms)."""
+    view.set_reactive(Widget.virtual_size, size)
+    view._scroll_update(size)
+
+
+def rebind(screen: Screen[Any], bindings: Sequence[Binding]) -> None:
+    """Give a screen other keys than its class has. App.set_keymap takes a key from all that shared it."""
+    screen._bindings = BindingsMap(bindings)
+    screen.refresh_bindings()
+
+
 def let_go(app: App[Any]) -> None:
     """The terminal is gone: write nowhere from now on, and never wait for it. Safe in a signal handler.
 
@@ -82,6 +120,13 @@ def _terminal_is_there() -> bool:
     except (termios.error, OSError, ValueError):
         return False
     return True
+
+
+def hung_up() -> bool:
+    """Whether the terminal is gone without a SIGHUP: it was not the controlling one. Textual would read on for ever."""
+    look = select.poll()
+    look.register(0, 0)
+    return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in look.poll(0))
 
 
 def leave_on_signals(app: App[Any], leave: Callable[[], None]) -> Callable[[], None]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
 from textual.theme import Theme
 
 DARK = Theme(
@@ -76,3 +79,102 @@ LIGHT = Theme(
         "scrollbar-corner-color": "#fbfcfd",
     },
 )
+
+
+def completed(
+    name: str, base: Theme | None, colors: Mapping[str, str], variables: Mapping[str, str], *, ansi: bool = False
+) -> Theme:
+    """A theme of some colours; the rest are those of `base` (None = the dark one)."""
+    base = base or DARK
+    meant = {
+        "text": "foreground",
+        "text-primary": "primary",
+        "text-secondary": "secondary",
+        "text-success": "success",
+        "text-warning": "warning",
+        "text-error": "error",
+        "text-accent": "accent",
+        "scrollbar-background": "background",
+        "scrollbar-background-hover": "background",
+        "scrollbar-background-active": "background",
+        "scrollbar-corner-color": "background",
+    }
+    follow = {variable: colors[color] for variable, color in meant.items() if color in colors}
+    return replace(base, name=name, variables={**base.variables, **follow, **variables}, ansi=ansi, **colors)  # type: ignore[arg-type]
+
+
+ANSI = completed(
+    "lxdpm-ansi",
+    DARK,
+    {
+        "primary": "ansi_bright_blue",
+        "secondary": "ansi_cyan",
+        "accent": "ansi_yellow",
+        "foreground": "ansi_default",
+        "background": "ansi_default",
+        "surface": "ansi_default",
+        "panel": "ansi_default",
+        "success": "ansi_green",
+        "warning": "ansi_yellow",
+        "error": "ansi_bright_red",
+    },
+    {
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
+        "text-muted": "ansi_bright_black",
+        "text-disabled": "ansi_bright_black",
+        "block-cursor-background": "ansi_blue",
+        "block-cursor-foreground": "ansi_bright_white",
+        "border": "ansi_bright_black",
+        "border-blurred": "ansi_bright_black",
+        "scrollbar": "ansi_bright_black",
+        "scrollbar-hover": "ansi_white",
+        "input-cursor-background": "ansi_white",
+        "input-selection-background": "ansi_blue",
+    },
+    ansi=True,
+)
+"""The terminal's own 16 colours, whatever they are."""
+
+_COLORS = (
+    "primary",
+    "secondary",
+    "accent",
+    "foreground",
+    "background",
+    "surface",
+    "panel",
+    "success",
+    "warning",
+    "error",
+)
+PLAIN = completed(
+    "lxdpm-plain",
+    DARK,
+    dict.fromkeys(_COLORS, "ansi_default"),
+    dict.fromkeys((*DARK.variables, "ansi-background", "ansi-foreground"), "ansi_default"),
+    ansi=True,
+)
+"""No colours at all (NO_COLOR): bold, italic and reverse say what is to be said."""
+
+
+def text_colors(variables: Mapping[str, str]) -> Mapping[str, str]:
+    """A theme's variables as Rich reads colours: `ansi_red` is `red` there, and `auto 60%` nothing at all."""
+    return _TextColors(variables)
+
+
+class _TextColors(Mapping[str, str]):
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+
+    def __getitem__(self, name: str) -> str:
+        found = self._variables[name]
+        if found.startswith("ansi_"):
+            return found.removeprefix("ansi_")
+        return found if found.startswith("#") else self["foreground"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)

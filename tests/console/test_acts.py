@@ -6,7 +6,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button
 
-from lxdpm_tui.console.keymap import KEYS, PLACES
+from lxdpm_tui.actions.plan import read
+from lxdpm_tui.console.keymap import BY_ID, KEYS, PLACES
 from lxdpm_tui.console.screens.confirm import ConfirmScreen
 from lxdpm_tui.console.screens.main import MainScreen
 from lxdpm_tui.console.screens.reading import ReadingScreen
@@ -65,24 +66,24 @@ async def test_force_is_a_choice(pilot: Pilot[int], world: World) -> None:
 
 async def test_marked_rows_are_meant_together(pilot: Pilot[int], world: World) -> None:
     await pilot.press("space", "down", "down", "down", "down", "down", "space", "x")
-    question = await asked(pilot)
-    assert "Stop 2 instances on 2 hosts?" in question
-    assert "web-1  h1, project default, Running" in question
+    await until(pilot, lambda: "Stop 2 instances on 2 hosts (project default)" in shown(pilot))
     await pilot.press("y")
     await until(pilot, lambda: world.calls)
-    assert world.last[1]["instances"] == ["h1:web-1", "h2:web-7"]
+    plan = read(world.last[1]["plan"])
+    assert [(item.host, item.name) for item in plan.items] == [("h1", "web-1"), ("h2", "web-7")]
+    await pilot.press("escape")
     await until(pilot, lambda: not main(pilot).table.marks)
 
 
-async def test_marked_rows_of_two_projects_are_two_runs(pilot: Pilot[int], world: World) -> None:
+async def test_marked_rows_of_two_projects_are_one_plan(pilot: Pilot[int], world: World) -> None:
     world.inventory.put("instances", Instance(host="h1", project="shop", name="aaa", status="Stopped"))
     await until(pilot, lambda: "aaa" in shown(pilot))
     await pilot.press("home", "space", "space", "t")
-    await until(pilot, lambda: len(world.calls) == 2)
-    assert [call[1] for call in world.calls] == [
-        {"instances": ["h1:aaa"], "project": "shop"},
-        {"instances": ["h1:web-1"], "project": "default"},
-    ]
+    await until(pilot, lambda: "Start 2 instances on 1 host (2 projects: shop, default)" in shown(pilot))
+    await pilot.press("enter")
+    await until(pilot, lambda: world.calls)
+    plan = read(world.last[1]["plan"])
+    assert [(item.project, item.name) for item in plan.items] == [("shop", "aaa"), ("default", "web-1")]
 
 
 async def test_freeze_thaws_what_is_frozen(pilot: Pilot[int], world: World) -> None:
@@ -110,10 +111,18 @@ async def test_delete_wants_the_name_typed(pilot: Pilot[int], world: World) -> N
 
 async def test_delete_of_several_wants_their_number(pilot: Pilot[int], world: World) -> None:
     await pilot.press("space", "space", "D")
-    assert "Type  2  to go on" in await asked(pilot)
-    await pilot.press("shift+tab", "right", "tab", "2", "enter")
+    await until(pilot, lambda: "h1:web-1 is Running: stop it first, or use force" in shown(pilot))
+    await pilot.press("enter", "f", "enter")
+    await until(pilot, lambda: "Type  2  to go on" in shown(pilot))
+    await pilot.press("1", "enter")
+    assert not world.calls
+    await pilot.press("backspace", "2", "enter")
     await until(pilot, lambda: world.calls)
-    assert world.last[1] == {"instances": ["h1:web-1", "h1:web-2"], "project": "default", "force": True}
+    first = read(world.last[1]["plan"]).items[0]
+    assert [call.text() for call in first.calls] == [
+        'PUT /1.0/instances/web-1/state {"action":"stop","timeout":30,"force":true}',
+        "DELETE /1.0/instances/web-1",
+    ]
 
 
 async def test_images_and_profiles_go_from_all_hosts(pilot: Pilot[int], world: World) -> None:
@@ -320,7 +329,7 @@ async def test_quit_asks_only_while_something_runs(world: World) -> None:
 
 @pytest.mark.parametrize("place", PLACES)
 async def test_help_tells_every_key_that_works_there(pilot: Pilot[int], place: str) -> None:
-    await pilot.press(str(PLACES.index(place) + 1), "question_mark")  # type: ignore[arg-type]
+    await pilot.press(BY_ID[place].keys, "question_mark")
     screen = pilot.app.screen
     assert isinstance(screen, ReadingScreen)
     told = {(line.label, line.value.partition("  (marked")[0]) for line in screen.lines}

@@ -69,7 +69,7 @@ def values(param):  # type: ignore[no-untyped-def]
 
 def test_completion_knows_names_values_and_flags() -> None:
     assert complete("sto", REGISTRY, WORDS, values) == ["stop"]
-    assert complete("ho", REGISTRY, WORDS, values) == ["hosts"]
+    assert complete("ins", REGISTRY, WORDS, values) == ["instances"]
     assert complete("stop web", REGISTRY, WORDS, values) == ["stop web-1", "stop web-2"]
     assert complete("stop web-1 w", REGISTRY, WORDS, values) == ["stop web-1 web-1", "stop web-1 web-2"]
     assert complete("stop web-1 --f", REGISTRY, WORDS, values) == ["stop web-1 --force"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from lxdpm_tui.actions.plan import read
 from lxdpm_tui.console.screens.form import FormScreen
 from lxdpm_tui.console.screens.main import MainScreen
 from lxdpm_tui.console.screens.snapshots import SnapshotsScreen
@@ -141,16 +142,26 @@ async def test_snapshot(pilot: Pilot[int], world: World) -> None:
     screen.field("name").value = "before"
     assert await begun(pilot, world) == (
         "snapshot",
-        {"instance": "h1:web-1", "project": "default", "name": "before", "stateful": False},
+        {"instance": "h1:web-1", "project": "default", "name": "before", "stateful": False, "expires": ""},
     )
 
 
 async def test_snapshot_of_marked_rows(pilot: Pilot[int], world: World) -> None:
     await pilot.press("space", "space")
     await form(pilot, "p")
-    assert "Snapshot of 2 instances: web-1, web-2" in shown(pilot)
-    await begun(pilot, world)
-    assert [call[1]["instance"] for call in world.calls] == ["h1:web-1", "h1:web-2"]
+    assert "Snapshot of 2 instances (project default): web-1, web-2" in shown(pilot)
+    await pilot.press(*"a-", "{", *"n", "}", "ctrl+s")
+    await until(pilot, lambda: '"name":"a-2"' in shown(pilot))
+    await pilot.press("escape")
+    await until(pilot, lambda: isinstance(pilot.app.screen, FormScreen))
+    assert not world.calls, "the plan was looked at only; what was typed stays"
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: "enter run it" in shown(pilot))
+    await pilot.press("enter")
+    await until(pilot, lambda: world.calls)
+    assert [item.name for item in read(str(world.last[1]["plan"])).items] == ["web-1", "web-2"]
+    await pilot.press("escape")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
 
 
 async def test_rename(pilot: Pilot[int], world: World) -> None:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
 from textual.geometry import Region
 from textual.pilot import Pilot
 
 from lxdpm_tui.console.screens.main import MainScreen
+from lxdpm_tui.console.widgets import live_table
 from lxdpm_tui.console.widgets.live_table import HOLD, LiveTable
+from lxdpm_tui.fleet import view as view_module
 from lxdpm_tui.fleet.inventory import HostRecord, Instance, Key
-from tests.console.world import World, console, key, shown, until
+from tests.console.world import World, console, fill, key, shown, until
 
 
 def table_of(pilot: Pilot[int]) -> LiveTable[Any]:
@@ -137,3 +141,57 @@ async def test_a_hundred_thousand_rows_cost_a_screenful() -> None:
         for _ in range(20):
             table.paint()
         assert (time.process_time() - begin) / 20 < 0.02
+
+
+@pytest.fixture
+async def many(monkeypatch: pytest.MonkeyPatch, world: World) -> AsyncIterator[Pilot[int]]:
+    """A console over 1,600 rows that takes them for many: in slices of 64."""
+    for name, value in {"MANY": 50, "SLICE": 64, "RUN": 64, "WAYS": 2}.items():
+        monkeypatch.setattr(view_module, name, value)
+    monkeypatch.setattr(live_table, "ARRANGE_EVERY", 0.3)
+    fill(world.inventory, hosts=4, each=400)
+    async with console(world).run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: world.figures and len(table_of(pilot).view) == 1600)
+        yield pilot
+
+
+async def test_a_filter_over_many_rows_shows_the_first_of_them_at_once(many: Pilot[int]) -> None:
+    table = table_of(many)
+    lengths: list[int] = []
+    original = table.rows_changed
+
+    def note() -> None:
+        lengths.append(len(table.view))
+        original()
+
+    table.rows_changed = note  # type: ignore[method-assign]
+    await many.press("/", "w")
+    await until(many, lambda: "1600 of 1600" in shown(many) and not table._slices.busy)
+    assert 0 < lengths[0] < 1600 == len(table.view)
+    await many.press("e", "b", "-", "1", "2")
+    await until(many, lambda: "of 1600" in shown(many) and len(table.view) == 111)
+    assert all("web-12" in key.name for key in table.view.keys)
+    assert f"{len(table.view)} of 1600" in shown(many)
+
+
+async def test_many_rows_are_ordered_in_slices_and_not_while_keys_come(many: Pilot[int], world: World) -> None:
+    table = table_of(many)
+    cpu = next(column for column in table.columns if column.id == "cpu")
+    table.sort_by(cpu, reverse=True)
+    await until(many, lambda: table.view.keys[0] == key("h1", "web-400"))
+    await until(many, lambda: not table._slices.busy)
+    await many.press("down")
+    pressed = time.monotonic()
+    world.inventory.update_figures("h1", {key("h1", "web-2"): (1, 9999.0)})
+    await until(many, lambda: table.view.keys[0] == key("h1", "web-2"))
+    assert time.monotonic() - pressed >= HOLD * 0.9
+    assert table.view.keys[table._cursor_index] == table.cursor_key
+
+
+async def test_the_cursor_stays_on_its_row_through_a_filter_over_many(many: Pilot[int]) -> None:
+    table = table_of(many)
+    table.select(key("h3", "web-1000"))
+    await many.press("/", "0")
+    await until(many, lambda: "of 1600" in shown(many) and not table._slices.busy)
+    assert table.cursor_key == key("h3", "web-1000")
+    assert "web-1000 " in shown(many)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import queue
 
+import pytest
 import textual
 from rich.console import Console as RichConsole
 from rich.segment import Segment
@@ -16,6 +18,7 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 
 from lxdpm_tui.console import terminal_io
+from tests.console.terminal import Terminal
 
 
 def test_the_version_that_was_looked_at() -> None:
@@ -49,3 +52,14 @@ async def test_without_a_writer_nothing_waits(pilot: Pilot[int]) -> None:
 
 async def test_the_screen_can_be_read_as_text(pilot: Pilot[int]) -> None:
     assert len(terminal_io.screen_text(pilot.app)) == 24
+
+
+@pytest.mark.timeout(90)
+def test_a_terminal_that_goes_without_a_signal_ends_it_too() -> None:
+    """As it is when it was not the controlling one: nobody sends SIGHUP, and reading gives nothing, for ever."""
+    with Terminal("-m", "tests.console.scene", "still") as terminal:
+        terminal.until(b"web-40")
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nowhere, terminal.master)
+        os.close(nowhere)
+        assert terminal.child.wait(40) == 0

@@ -8,12 +8,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import msgspec
 from textual.pilot import Pilot
 
+from lxdpm_tui.actions.plan import read
 from lxdpm_tui.actions.registry import ActionError, Danger, Param, Registry
 from lxdpm_tui.console.app import Console
 from lxdpm_tui.console.terminal_io import screen_text
+from lxdpm_tui.fleet.decode import EventWire
 from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Image, Instance, Inventory, Key, Pool, Profile
+from lxdpm_tui.fleet.watch import EventListener
 from lxdpm_tui.hosts.transport import Unreachable
 from lxdpm_tui.scheduler.model import Strategy
 from lxdpm_tui.tasks.task import Status, Task
@@ -153,7 +157,7 @@ class Watch:
 
 
 class Host:
-    """Answers for the snapshots of its instances."""
+    """Answers for the snapshots of its instances, and with what the world's `answers` have under a path."""
 
     def __init__(self, world: World, name: str) -> None:
         self._world, self._name = world, name
@@ -161,7 +165,9 @@ class Host:
     async def get(self, path: str, **params: Any) -> Any:
         if self._world.silent:
             raise Unreachable("no route to host", self._name)
-        return self._world.snapshots
+        if path.endswith("/snapshots"):
+            return self._world.snapshots
+        return self._world.answers.get(f"{self._name}{path}", self._world.answers.get(path, []))
 
 
 class World:
@@ -173,6 +179,7 @@ class World:
         self.fleet = self
         self.scheduler = self
         self.strategy = Strategy.RANDOM
+        self.attached_to = ""
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.retried: list[str] = []
         self.figures: list[bool] = []
@@ -181,6 +188,8 @@ class World:
         self.snapshots: list[dict[str, Any]] = []
         self.silent = False
         self.closed = False
+        self.listeners: list[EventListener] = []
+        self.answers: dict[str, Any] = {}
 
     @property
     def hosts(self) -> dict[str, Host]:
@@ -188,6 +197,17 @@ class World:
 
     def want_figures(self, wanted: bool) -> None:
         self.figures.append(wanted)
+
+    def subscribe_events(self, listener: EventListener) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def happen(self, host: str, action: str, source: str, **more: Any) -> None:
+        """A lifecycle event of a host."""
+        metadata = msgspec.json.encode({"action": action, "source": source, **more})
+        event = EventWire("lifecycle", "2026-11-22T10:00:00.5Z", msgspec.Raw(metadata), project="default")
+        for listener in tuple(self.listeners):
+            listener(host, b"", event)
 
     def watch(self, host: str) -> Watch:
         return Watch(self, host)
@@ -263,7 +283,11 @@ def make_registry() -> Registry:
     enter("unfreeze", *many)
     enter("delete", *many, Param("force", "running ones too", kind="flag"), danger=Danger.TYPE_NAME)
     enter("rename", *one, Param("new_name", "new name", positional=True, required=True))
-    enter("snapshot", *one, name, Param("stateful", "with processes", kind="flag"))
+    enter("snapshot", *one, name, Param("stateful", "with processes", kind="flag"), Param("expires", "until"))
+    enter("copy", *one, Param("new_name", "name", positional=True), Param("instance_only", "alone", kind="flag"),
+          Param("start", "start it", kind="flag"))  # fmt: skip
+    enter("publish", *one, Param("aliases", "names", many=True), hosts, Param("property", "of it", kind="mapping"),
+          Param("reuse", "move", kind="flag"), Param("public", "public", kind="flag"))  # fmt: skip
     enter("restore", *one, Param("snapshot", "snapshot", positional=True, required=True), danger=Danger.CONFIRM)
     enter("snapshot-delete", *one, Param("snapshot", "snapshot", positional=True, required=True), danger=Danger.CONFIRM)
     enter("profile-create", name, Param("description", "about", default=""), *mappings, hosts, _PROJECT)
@@ -277,7 +301,38 @@ def make_registry() -> Registry:
     )
     enter("maintenance", Param("host", "host", positional=True, required=True, complete="host"),
           Param("on", "on or off", kind="choice", choices=("on", "off"), positional=True, required=True))  # fmt: skip
+    enter("host-add", Param("name", "name", positional=True), Param("address", "where", positional=True),
+          Param("token", "token"), Param("password", "password"), Param("fingerprint", "of it"),
+          Param("labels", "labels", kind="mapping"), Param("identity_file", "key"))  # fmt: skip
+    host = Param("host", "host", positional=True, required=True, complete="host")
+    enter("host-remove", host, danger=Danger.CONFIRM)
+    enter("host-label", host, Param("labels", "labels", many=True, positional=True))
+    enter(
+        "profile-level", name, Param("like", "host", positional=True), Param("keep", "kept", many=True), hosts, _PROJECT
+    )
+    enter("image-alias-create", Param("fingerprint", "image", positional=True), name, _PROJECT)
+    enter("image-alias-delete", name, _PROJECT)
+    _plans(registry)
     return registry
+
+
+def _plans(registry: Registry) -> None:
+    """A plan's task, which shows the plan it was given; what is said to it is only noted."""
+
+    @registry.action("run", "runs a plan", Param("plan", "the plan", kind="file", positional=True, required=True))
+    async def run(world: Any, *, plan: str) -> Task:
+        told = read(plan)
+        told.state = "running"
+        task = Task(told.act, told.about, metadata={"plan": told.to_dict()}, hosts={host: {} for host in told.hosts})
+        added: Task = world.tasks.add(task)
+        return added
+
+    async def same(world: Any, *, task: str) -> Task:
+        found: Task = world.tasks.tasks[task]
+        return found
+
+    for name in ("plan-pause", "plan-resume", "plan-retry", "plan-skip"):
+        registry.action(name, f"does {name}", Param("task", "its id", positional=True, required=True))(same)
 
 
 def opener(world: World, gate: asyncio.Event | None = None) -> Callable[[], AbstractAsyncContextManager[Any]]:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lxdpm_tui.console.deeds import deleting, instances, others
+from lxdpm_tui.console.deeds import bulk, comfort, deleting, inside, instances, others, telling
+from lxdpm_tui.console.driver import link_of
+from lxdpm_tui.console.terminal_io import backlog
+from lxdpm_tui.console.widgets.live_table import PAINT_EVERY
 
 if TYPE_CHECKING:
     from lxdpm_tui.console.acts import Acts
@@ -24,6 +27,15 @@ DEEDS: dict[str, Deed] = {
     "snapshots": instances.snapshots,
     "assign": instances.assign,
     "rename": instances.rename,
+    "copy-instance": instances.copy,
+    "publish": instances.publish,
+    "configure": instances.configure,
+    "board": bulk.board,
+    "distribute": others.distribute,
+    "image-aliases": others.image_aliases,
+    "level": others.level,
+    "add-host": others.add_host,
+    "labels": others.label_host,
     "why": instances.why,
     "delete": deleting.delete,
     "retry": others.retry,
@@ -33,6 +45,10 @@ DEEDS: dict[str, Deed] = {
     "edit": others.edit,
     "cancel": others.cancel,
     "quit": others.leave,
+    "messages": telling.messages,
+    "help": telling.help,
+    **comfort.DEEDS,
+    **inside.DEEDS,
 }
 
 
@@ -51,13 +67,39 @@ def _filter(acts: Acts, rest: Sequence[str]) -> str:
 
 
 def _theme(acts: Acts, rest: Sequence[str]) -> str:
-    return acts.screen.set_theme(" ".join(rest))
+    return acts.screen.personal.use_theme(" ".join(rest))
+
+
+def _link(acts: Acts, rest: Sequence[str]) -> str:
+    """How fast the way to the terminal is."""
+    app = acts.screen.app
+    link = link_of(app)
+    if link is None:
+        return "this console is not on a terminal of its own"
+    acts.session.say("info", link.words(backlog(app), PAINT_EVERY))
+    return ""
+
+
+def _keys(acts: Acts, rest: Sequence[str]) -> str:
+    acts.screen.run_worker(telling.keys(acts), group="deeds")
+    return ""
 
 
 WORDS: dict[str, Word] = {
     "filter": _filter,
+    "keys": _keys,
+    "link": _link,
     "theme": _theme,
     "help": _key("help"),
     "messages": _key("messages"),
     "quit": _key("quit"),
+    "overview": _key("overview"),
+    "equivalent": _key("equivalent"),
+    "palette": _key("palette"),
+    "copy-name": _key("copy"),
+    "copy-command": _key("copy-command"),
+    **bulk.WORDS,
+    **comfort.WORDS,
+    **inside.WORDS,
 }
+OFFERS = comfort.OFFERS

@@ -11,13 +11,7 @@ from lxdpm_tui.fleet.inventory import Instance
 
 FORCE = ("force", "let it shut down", "force: end it at once")
 FORCIBLE = ("stop", "restart")
-
-
-def force_delete(rows: int, running: int) -> tuple[str, str, str]:
-    """The choice of what becomes of those that are not stopped."""
-    if rows == 1:
-        return ("force", "not while it runs", "force: end it first")
-    return ("force", "only if all are stopped", f"force: also the {running} not stopped")
+FORCE_DELETE = ("force", "not while it runs", "force: end it first")
 
 
 def value_words(value: Any) -> str:

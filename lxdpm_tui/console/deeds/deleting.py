@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lxdpm_tui.console import text
-from lxdpm_tui.console.deeds.asking import about, force_delete, subject
+from lxdpm_tui.console.deeds.asking import FORCE_DELETE, about, subject
+from lxdpm_tui.console.deeds.bulk import planned
 from lxdpm_tui.console.deeds.instances import on_instances
 from lxdpm_tui.console.resources.base import Line
 
@@ -16,18 +17,35 @@ if TYPE_CHECKING:
 
 async def delete(acts: Acts) -> None:
     place = acts.screen.place
+    if place == "hosts":
+        await _hosts(acts)
+        return
     await (_instances(acts) if place == "instances" else _images(acts) if place == "images" else _profiles(acts))
 
 
 async def _instances(acts: Acts) -> None:
     rows = [row for _, row in acts.rows]
+    if len(rows) > 1:
+        await planned(acts, "delete", rows)
+        return
     running = [row for row in rows if row.status not in ("Stopped", "Error")]
-    options = [force_delete(len(rows), len(running))] if running else []
-    expect = rows[0].name if len(rows) == 1 else str(len(rows))
+    options = [FORCE_DELETE] if running else []
     question = f"Delete {subject(rows)} with all snapshots?"
-    answer = await acts.ask(question, about(rows), yes="Delete", expect=expect, options=options)
+    answer = await acts.ask(question, about(rows), yes="Delete", expect=rows[0].name, options=options)
     if answer is not None:
         await on_instances(acts, "delete", rows, **{name: True for name, ticked in answer.items() if ticked})
+
+
+async def _hosts(acts: Acts) -> None:
+    """Out of the fleet: nothing changes on them."""
+    names = list(dict.fromkeys(row.name for _, row in acts.rows))
+    which = f"host {names[0]}" if len(names) == 1 else text.count(len(names), "host")
+    lines = [Line("", name) for name in names]
+    lines.append(Line("", "What runs there goes on; it is only not looked at from here any more.", "dim"))
+    if await acts.ask(f"Take {which} out of the fleet?", lines, yes="Remove") is not None:
+        for name in names:
+            await acts.session.attempt("host-remove", host=name)
+        acts.unmark()
 
 
 async def _images(acts: Acts) -> None:

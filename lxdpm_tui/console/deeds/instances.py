@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from lxdpm_tui.actions.registry import Danger
 from lxdpm_tui.console.deeds.asking import FORCE, FORCIBLE, about, by_project, subject
+from lxdpm_tui.console.deeds.bulk import planned
 from lxdpm_tui.console.resources.base import Line
 from lxdpm_tui.console.resources.tasks import decision, placements, what
+from lxdpm_tui.console.screens.form import FormScreen
 from lxdpm_tui.console.screens.launch import LaunchScreen
 from lxdpm_tui.console.screens.profile import ProfileAssignScreen
 from lxdpm_tui.console.screens.reading import ReadingScreen
-from lxdpm_tui.console.screens.small_forms import RenameScreen, SnapshotScreen
 from lxdpm_tui.console.screens.snapshots import SnapshotsScreen
 from lxdpm_tui.console.session import reference
 from lxdpm_tui.fleet.inventory import Instance
@@ -38,6 +39,9 @@ async def launch(acts: Acts) -> None:
 async def state(acts: Acts, action: str) -> None:
     """start, stop, restart, freeze, unfreeze on the marked rows or the one under the cursor."""
     rows = [row for _, row in acts.rows]
+    if len(rows) > 1:
+        await planned(acts, action, rows)
+        return
     entry = acts.session.registry.actions[action]
     options: dict[str, bool] = {}
     if entry.danger is not Danger.NONE:
@@ -64,12 +68,25 @@ async def freeze(acts: Acts) -> None:
     await state(acts, "unfreeze" if rows and all(row.status == "Frozen" for row in rows) else "freeze")
 
 
-async def snapshot(acts: Acts) -> None:
-    if await acts.form(SnapshotScreen(acts.session, [row for _, row in acts.rows])) is not None:
+async def _form(acts: Acts, screen: FormScreen) -> None:
+    """A form about the rows that are meant; their marks go when it began."""
+    if await acts.form(screen) is not None:
         acts.unmark()
 
 
+async def snapshot(acts: Acts) -> None:
+    from lxdpm_tui.console.screens.instance_forms import SnapshotScreen
+
+    await _form(acts, SnapshotScreen(acts.session, [row for _, row in acts.rows]))
+
+
 async def snapshots(acts: Acts) -> None:
+    rows = [row for _, row in acts.rows]
+    if len(rows) > 1:
+        from lxdpm_tui.console.screens.instance_forms import RestoreScreen
+
+        await _form(acts, RestoreScreen(acts.session, rows))
+        return
     row = acts.row
     chosen = await acts.screen.app.push_screen_wait(SnapshotsScreen(acts.session, row))
     if chosen is None:
@@ -87,7 +104,27 @@ async def assign(acts: Acts) -> None:
 
 
 async def rename(acts: Acts) -> None:
-    await acts.form(RenameScreen(acts.session, acts.row))
+    from lxdpm_tui.console.screens.instance_forms import RenameScreen
+
+    await _form(acts, RenameScreen(acts.session, [row for _, row in acts.rows]))
+
+
+async def copy(acts: Acts) -> None:
+    from lxdpm_tui.console.screens.instance_forms import CopyScreen
+
+    await _form(acts, CopyScreen(acts.session, [row for _, row in acts.rows]))
+
+
+async def publish(acts: Acts) -> None:
+    from lxdpm_tui.console.screens.instance_forms import PublishScreen
+
+    await _form(acts, PublishScreen(acts.session, [row for _, row in acts.rows]))
+
+
+async def configure(acts: Acts) -> None:
+    from lxdpm_tui.console.screens.settings import SettingsScreen
+
+    await _form(acts, SettingsScreen(acts.session, [row for _, row in acts.rows]))
 
 
 async def why(acts: Acts) -> None:

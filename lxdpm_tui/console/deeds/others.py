@@ -8,7 +8,7 @@ from lxdpm_tui.console import text
 from lxdpm_tui.console.resources.base import Line
 from lxdpm_tui.console.resources.tasks import what
 from lxdpm_tui.console.screens.profile import ProfileCreateScreen, ProfileEditScreen
-from lxdpm_tui.console.screens.small_forms import ImageImportScreen
+from lxdpm_tui.console.screens.small_forms import ImageAliasScreen, ImageImportScreen
 
 if TYPE_CHECKING:
     from lxdpm_tui.console.acts import Acts
@@ -51,6 +51,43 @@ async def leave(acts: Acts) -> None:
 
 async def import_image(acts: Acts) -> None:
     await acts.form(ImageImportScreen(acts.session))
+
+
+async def distribute(acts: Acts) -> None:
+    """An image to the hosts that have it not."""
+    row = acts.row
+    missing = [host for host in acts.session.inventory.hosts if host not in row.copies]
+    source = f"{row.host}:{row.aliases[0] if row.aliases else row.fingerprint}"
+    values = {
+        "source": source,
+        "aliases": " ".join(row.aliases),
+        "hosts": " ".join(missing),
+        "project": row.project,
+        "public": "yes" if row.public else "no",
+    }
+    await acts.form(ImageImportScreen(acts.session, values))
+
+
+async def image_aliases(acts: Acts) -> None:
+    await acts.form(ImageAliasScreen(acts.session, acts.row))
+
+
+async def level(acts: Acts) -> None:
+    from lxdpm_tui.console.screens.level import ProfileLevelScreen
+
+    await acts.form(ProfileLevelScreen(acts.session, acts.row))
+
+
+async def add_host(acts: Acts) -> None:
+    from lxdpm_tui.console.screens.host_forms import HostAddScreen
+
+    await acts.form(HostAddScreen(acts.session))
+
+
+async def label_host(acts: Acts) -> None:
+    from lxdpm_tui.console.screens.host_forms import HostLabelsScreen
+
+    await acts.form(HostLabelsScreen(acts.session, acts.row))
 
 
 async def create_profile(acts: Acts) -> None:

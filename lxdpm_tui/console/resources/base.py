@@ -9,6 +9,8 @@ from typing import NamedTuple
 from lxdpm_tui.console import text
 from lxdpm_tui.console.columns import Column, Look, Style
 from lxdpm_tui.fleet.fields import Row
+from lxdpm_tui.fleet.happenings import subject_of
+from lxdpm_tui.fleet.lookup import Thing
 
 
 class Line(NamedTuple):
@@ -91,3 +93,39 @@ def stale_note(host: str, look: Look) -> Sequence[Line]:
     if record is None or not look.inventory.is_stale(host):
         return ()
     return (Line("", f"Last known: {host} is {record.status}. {record.reason}", "warn"), Line())
+
+
+def project_column() -> Column:
+    """The column of projects; it is there only while there is more than one."""
+    return Column(
+        "project",
+        "PROJECT",
+        lambda row, look: row.project,
+        8,
+        grow=1,
+        most=14,
+        drop=4,
+        sort=lambda row: row.project,
+        when=lambda look: look.projects,
+    )
+
+
+USERS_SHOWN = 200
+
+
+def used_by(copies: Mapping[str, Thing]) -> Iterable[Line]:
+    """What uses a thing, host by host."""
+    if not any(copy.used_by for copy in copies.values()):
+        return
+    yield Line()
+    yield heading("used by")
+    shown = 0
+    for host, copy in sorted(copies.items()):
+        for number, url in enumerate(copy.used_by):
+            if shown == USERS_SHOWN:
+                yield Line(" ", "…", "dim")
+                return
+            shown += 1
+            kind, name, project = subject_of(url)
+            where = "" if project == "default" else f" ({project})"
+            yield Line(host if number == 0 else " ", f"{kind.removesuffix('s')} {name}{where}")

@@ -46,7 +46,9 @@ def memory_style(host: HostRecord, look: Look) -> Style:
 def note(host: HostRecord, look: Look) -> str:
     """What is wrong and when it is tried again; what it is labelled when nothing is wrong."""
     if host.usable and host.status is HostStatus.ONLINE:
-        return " ".join(f"{key}={value}" if value else key for key, value in sorted(host.labels.items()))
+        words = ["read only"] if host.read_only else []
+        words += [f"{key}={value}" if value else key for key, value in sorted(host.labels.items())]
+        return " ".join(words)
     words = [host.reason] if host.reason else []
     if host.since and not host.usable:
         words.append(f"for {text.span(look.now - host.since)}")
@@ -122,6 +124,8 @@ def detail(host: HostRecord, look: Look) -> Iterable[Line]:
     yield Line("state", state(host), state_style(host, look))
     if host.maintenance:
         yield Line("", "in maintenance: nothing is placed here", "cold")
+    if host.read_only:
+        yield Line("", "only looked at: every change is refused", "cold")
     if host.reason:
         yield Line("reason", host.reason, "warn")
     yield Line("since", when(host.since, look.now))

@@ -12,7 +12,7 @@ from lxdpm_tui.console.columns import Column, Look, Style
 from lxdpm_tui.console.resources.base import Line, devices, heading, pairs, seen_column, stale_note, when
 from lxdpm_tui.fleet.fields import epoch
 from lxdpm_tui.fleet.inventory import Instance
-from lxdpm_tui.fleet.view import natural
+from lxdpm_tui.fleet.view import natural, record_name
 
 STATE_STYLES: dict[str, Style] = {"Running": "good", "Stopped": "dim", "Frozen": "cold", "Error": "bad"}
 
@@ -42,7 +42,7 @@ def _memory_style(row: Instance, look: Look) -> Style:
 
 
 COLUMNS = (
-    Column("name", "NAME", lambda r, _: r.name, 16, grow=4, most=36, sort=lambda r: natural(r.name)),
+    Column("name", "NAME", lambda r, _: r.name, 16, grow=4, most=36, sort=record_name),
     Column("host", "HOST", lambda r, _: r.host, 10, grow=2, most=22, sort=lambda r: natural(r.host)),
     Column("state", "STATE", state, 9, grow=1, most=13, style=state_style, sort=lambda r: r.status),
     seen_column(),

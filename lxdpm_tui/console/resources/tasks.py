@@ -87,6 +87,9 @@ def outcome(task: Task) -> str:
     """The error, or where the new instance went."""
     if task.error:
         return task.error.replace("\n", " ")
+    plan = task.metadata.get("plan") or {}
+    if plan.get("state") == "paused":
+        return f"paused: {plan.get('why', '')}"
     return ", ".join(f"{d.get('instance')} on {d.get('chosen')}" for d in placements(task) if d.get("chosen"))
 
 
@@ -180,7 +183,7 @@ def detail(task: Task, look: Look) -> Iterable[Line]:
     rest = {
         key: value
         for key, value in task.metadata.items()
-        if key not in ("placement", "hosts") and not key.endswith("progress")
+        if key not in ("placement", "hosts", "plan") and not key.endswith("progress")
     }
     for key, value in rest.items():
         yield Line(key, value if isinstance(value, str) else str(value))

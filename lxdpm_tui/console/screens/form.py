@@ -19,6 +19,7 @@ from lxdpm_tui.console.session import REFUSALS, Session
 from lxdpm_tui.console.widgets.choice import Choice
 from lxdpm_tui.console.widgets.field import CompletingInput, Field, FieldSpec
 from lxdpm_tui.console.widgets.lines import Lines
+from lxdpm_tui.fleet.inventory import Instance
 from lxdpm_tui.tasks.task import Task
 
 
@@ -29,6 +30,9 @@ class FormError(ValueError):
         super().__init__(text)
         self.field = field
         self.text = text
+
+
+Planned = tuple[str, Sequence[Instance], dict[str, Any]]
 
 
 class FormScreen(ModalScreen[Task | None]):
@@ -48,6 +52,7 @@ class FormScreen(ModalScreen[Task | None]):
     action = ""
     button = "Do it"
     wide = False
+    tells = False  # what stands aside needs room, however few the fields
 
     def __init__(self, session: Session, values: dict[str, str] | None = None) -> None:
         """values: what the fields begin with; a draft kept from a failed task goes before it."""
@@ -77,6 +82,17 @@ class FormScreen(ModalScreen[Task | None]):
         """The arguments of each run of the action; one unless the form is about several things. Raises FormError."""
         return [self.arguments(values)]
 
+    def steps(self, values: dict[str, str]) -> Sequence[tuple[str, dict[str, Any]]]:
+        """Every action with its arguments, one after the other. Raises FormError."""
+        return [(self.action, arguments) for arguments in self.runs(values)]
+
+    async def prepare(self, values: dict[str, str]) -> None:
+        """What has to be asked before it may begin. Raises FormError."""
+
+    def planned(self, values: dict[str, str]) -> Planned | None:
+        """When it is about several instances: the act, the rows and its options. Raises FormError."""
+        return None
+
     def aside(self, values: dict[str, str]) -> Sequence[Line]:
         """What is said below or beside the fields while nothing is offered."""
         return ()
@@ -86,7 +102,7 @@ class FormScreen(ModalScreen[Task | None]):
     def compose(self) -> ComposeResult:
         specs = self.specs()
         rows = sum(spec.lines if spec.kind == "area" else 1 for spec in specs)
-        size = "-bare" if rows <= 3 else "-short" if rows <= 11 else ""
+        size = "-bare" if rows <= 3 and not self.tells else "-short" if rows <= 11 else ""
         with Vertical(id="form", classes=f"{'-wide' if self.wide else ''} {size}"):
             yield Static(self.title_text, id="form-title", markup=False)
             with Horizontal(id="form-body"):
@@ -193,12 +209,30 @@ class FormScreen(ModalScreen[Task | None]):
             self.busy = True
             self.run_worker(self._submit(), exclusive=True)
 
+    async def plan(self, planned: Planned) -> Task | None:
+        """Show what would be done; gives the task when it was begun."""
+        from lxdpm_tui.actions.plan_make import make
+        from lxdpm_tui.console.screens.plan import PlanScreen
+
+        act, rows, options = planned
+        inventory = self.session.inventory
+        screen = PlanScreen(self.session, lambda chosen, limits: make(inventory, act, rows, options, limits))
+        return await self.app.push_screen_wait(screen)
+
     async def _submit(self) -> None:
         values = self.values
         try:
             task = None
-            for arguments in self.runs(values):
-                task = await self.session.run(self.action, form=self.form, values=values, **arguments)
+            planned = self.planned(values)
+            if planned is not None:
+                task = await self.plan(planned)
+                if task is None:
+                    return  # looked at the plan, and did not run it: what was typed stays
+            else:
+                await self.prepare(values)
+                kept = {field.spec.id: field.value for field in self.query(Field) if not field.spec.secret}
+                for action, arguments in self.steps(values):
+                    task = await self.session.run(action, form=self.form, values=kept, **arguments)
         except FormError as error:
             self.complain(error.field, error.text)
         except REFUSALS as refusal:

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lxdpm_tui.actions.registry import Action, Registry
-from lxdpm_tui.console.command_line import flag_of
+from lxdpm_tui.actions.registry import Action, Registry, option
+from lxdpm_tui.console import keymap
+from lxdpm_tui.console.files import Files
 from lxdpm_tui.console.keymap import KEYS, MOVES, Place
 from lxdpm_tui.console.resources.base import Line, heading
 from lxdpm_tui.fleet.query import Schema
+
+WORDS = {
+    "TABLE [FILTER]": "a table: :instances prod-* /web status:error @h1",
+    "project NAME": "look at one project only; `all` for all",
+    "view NAME": "a saved view; :save-view NAME keeps what is shown",
+    "sort COLUMN": "order by a column; -COLUMN for downwards",
+    "columns [IDS]": "choose the columns; an id may be a path: config.user.owner",
+    "filter WORDS": "filter this table",
+    "export FILE": "this table as FILE.csv or FILE.json",
+    "dump FILE": "the screen as FILE.svg or FILE.txt",
+    "theme NAME": "other colours",
+    "keys": "the ids of all keys, for keys.toml",
+}
 
 
 def usage(action: Action) -> str:
@@ -21,11 +35,11 @@ def usage(action: Action) -> str:
     for param in action.params:
         if not param.positional:
             value = {"flag": "", "mapping": " KEY=VALUE", "integer": " N"}.get(param.kind, f" {param.name.upper()}")
-            words.append(f"[{flag_of(param)}{value}]")
+            words.append(f"[{option(param)}{value}]")
     return " ".join(words)
 
 
-def help_lines(place: Place, schema: Schema, registry: Registry) -> Iterable[Line]:
+def help_lines(place: Place, schema: Schema, registry: Registry, files: Files | None = None) -> Iterable[Line]:
     """What can be done in a table: its keys first, then the keys everywhere, filters and commands."""
     yield heading(f"in {place}")
     for key in KEYS:
@@ -39,6 +53,9 @@ def help_lines(place: Place, schema: Schema, registry: Registry) -> Iterable[Lin
             yield Line(key.shown, key.help)
     for keys, words in MOVES:
         yield Line(keys, words)
+    for plugin in files.plugins.values() if files else ():
+        if not plugin.places or place in plugin.places:
+            yield Line(keymap.sign(plugin.key) if plugin.key else f":{plugin.name}", f"{plugin.help}  (a plugin)")
     yield Line()
     yield heading("filter  (all words must fit)")
     yield Line("web !db", "rows with web in them, without db")
@@ -53,6 +70,13 @@ def help_lines(place: Place, schema: Schema, registry: Registry) -> Iterable[Lin
         yield Line("config keys", "user.tag:web  limits.memory:4G")
     yield Line()
     yield heading("commands  (: and a name; tab completes)")
+    for word, words in WORDS.items():
+        yield Line(f":{word}", words)
+    for word, line in files.aliases.items() if files else ():
+        yield Line(f":{word}", f"{line}  (an alias)")
+    for name in files.views if files else ():
+        yield Line(f":view {name}", "a saved view")
+    yield Line(":ACTION --show", "the action as a lxdpm-tui, a lxc and an API call, without doing it")
     for action in registry.actions.values():
         yield Line(":", usage(action))
         yield Line(" ", action.help, "dim")

@@ -11,15 +11,17 @@ from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.console import completion, text
 from lxdpm_tui.console.resources.base import Line, heading
 from lxdpm_tui.console.resources.tasks import decision
-from lxdpm_tui.console.screens.form import FormError, FormScreen, devices, mapping, whole_number, words
+from lxdpm_tui.console.screens.checked import CheckedForm
+from lxdpm_tui.console.screens.form import FormError, devices, mapping, whole_number, words
 from lxdpm_tui.console.session import Session
 from lxdpm_tui.console.widgets.field import YES_NO, FieldSpec
+from lxdpm_tui.fleet.inventory import HostRecord
 
 PREVIEW_AFTER = 0.25  # seconds without a key before the plan is worked out again
 
 
-class LaunchScreen(FormScreen):
-    """New instances, with a dry run of the placement beside the fields."""
+class LaunchScreen(CheckedForm):
+    """New instances, with a dry run of the placement beside the fields, and what the hosts would not take."""
 
     form = "launch"
     action = "launch"
@@ -85,6 +87,11 @@ class LaunchScreen(FormScreen):
     def _project(self) -> str:
         return self.field("project").value.strip() or "default" if self.is_mounted else "default"
 
+    def concerned(self) -> Sequence[HostRecord]:
+        hosts = self.session.inventory.hosts
+        target = self.field("target").value.strip() if self.is_mounted else ""
+        return [hosts[target]] if target in hosts else list(hosts.values())
+
     def arguments(self, values: dict[str, str]) -> dict[str, Any]:
         image, target = values["image"].strip(), values["target"].strip()
         if not image:
@@ -107,6 +114,9 @@ class LaunchScreen(FormScreen):
                 arguments[key] = values[key]
         if target:
             arguments["target"] = target
+        wrong = self.refused_by_all(arguments["config"], arguments["devices"])
+        if wrong:
+            raise FormError("config" if arguments["config"] else "devices", wrong)
         return arguments
 
     # -- the preview
@@ -137,7 +147,7 @@ class LaunchScreen(FormScreen):
         self.refresh_aside()
 
     def aside(self, values: dict[str, str]) -> Sequence[Line]:
-        return self._plan
+        return [*self.warnings(values["config"], values["devices"]), *self._plan]
 
 
 def preview(decisions: Sequence[Mapping[str, Any]]) -> Sequence[Line]:

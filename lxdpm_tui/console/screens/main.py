@@ -1,9 +1,13 @@
-"""The main screen: header, tables, detail, status line, prompt and keys. Navigation here, deeds in acts.py."""
+"""The main screen: header, tables, detail, status line, prompt and keys.
+
+Going about is in going.py, the order of tables in ordering.py, what is typed in typing_line.py, deeds in acts.py.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from textual import events, on
@@ -15,20 +19,25 @@ from textual.widgets import ContentSwitcher
 
 from lxdpm_tui.console import keymap, text
 from lxdpm_tui.console.acts import Acts
+from lxdpm_tui.console.going import Going
 from lxdpm_tui.console.headline import headline, key_pairs, status, tabs
 from lxdpm_tui.console.keymap import Place
+from lxdpm_tui.console.memory import Memory
+from lxdpm_tui.console.ordering import Ordering
+from lxdpm_tui.console.personal import FirstView, Personal
 from lxdpm_tui.console.resources import Resource, resources
-from lxdpm_tui.console.resources.base import Line, when
-from lxdpm_tui.console.screens.helping import help_lines
-from lxdpm_tui.console.screens.reading import ReadingScreen
+from lxdpm_tui.console.resources.base import Line
 from lxdpm_tui.console.session import Session
+from lxdpm_tui.console.theme import text_colors
+from lxdpm_tui.console.trail import Stop
+from lxdpm_tui.console.typing_line import TypingLine
 from lxdpm_tui.console.widgets.key_bar import KeyBar
 from lxdpm_tui.console.widgets.lines import Lines
 from lxdpm_tui.console.widgets.live_table import LiveTable
 from lxdpm_tui.console.widgets.one_line import OneLine
 from lxdpm_tui.console.widgets.prompt import Prompt
 from lxdpm_tui.fleet.groups import GroupSource
-from lxdpm_tui.fleet.query import EVERYTHING, QueryError, parse
+from lxdpm_tui.fleet.query import EVERYTHING, Query, QueryError, Term, parse
 from lxdpm_tui.fleet.view import View
 
 WIDE = 120  # columns from which the detail stands beside the table
@@ -45,21 +54,28 @@ class MainScreen(Screen[None]):
     class Leave(Message):
         """The person wants to leave, and was asked where that is due."""
 
-    def __init__(self, session: Session, label: str) -> None:
+    def __init__(
+        self, session: Session, label: str, memory: Memory | None = None, config_dir: Path | None = None
+    ) -> None:
+        """config_dir: where the person's own files are; None = nowhere."""
         super().__init__()
         self.session = session
         self.label = label
         self.place: Place = "instances"
         self.resources: dict[Place, Resource] = resources(session)
         self.tables: dict[Place, LiveTable[Any]] = {
-            place: LiveTable(resource.columns, View(resource.source(), identity=resource.identity), session.look,
-                             empty=resource.empty, id=f"table-{place}")
+            place: LiveTable(resource.columns,
+                             View(resource.source(), identity=resource.identity, text=resource.schema.small),
+                             session.look, empty=resource.empty, id=f"table-{place}")
             for place, resource in self.resources.items()
         }  # fmt: skip
         self.connecting = True
         self.acts = Acts(self)
-        self._trail: list[tuple[Place, str]] = []
-        self._filters: dict[Place, str] = {}
+        self.going = Going(self)
+        self.ordering = Ordering(self, memory or Memory())
+        self.typing = TypingLine(self)
+        self.personal = Personal(self, config_dir)
+        self.filters: dict[Place, str] = {}
         self._detail_key: object = None
 
     def compose(self) -> ComposeResult:
@@ -74,11 +90,7 @@ class MainScreen(Screen[None]):
         yield KeyBar(id="keys")
 
     def on_mount(self) -> None:
-        for place, table in self.tables.items():
-            first = self.resources[place].order
-            column = next((c for c in table.columns if c.id == first), None)
-            table.sort_column = column
-            table.view.set_order(column.sort if column else None, reverse=column.downwards if column else False)
+        self.ordering.begin()
         self.session.changed = self._rows_changed
         self.session.tell = self._tell
         self.table.focus()
@@ -106,19 +118,33 @@ class MainScreen(Screen[None]):
             table.view.set_source(self.resources[place].source())
             table.look.refresh(time.time())
             table.rows_changed()
+        self.session.watching.show(self.place)
         self.refresh_words()
+
+    def show_first(self, first: FirstView) -> None:
+        """What the command line asks for; what is wrong with it is said."""
+        self.session.project = first.project
+        place = next((place for place in keymap.PLACES if place == (first.view or self.place)), None)
+        wrong = "" if place is not None else self.personal.open_view(first.view)
+        if place is not None:
+            self.going.trail.stops[:] = [Stop(place)]
+            self.go(place)
+        if first.filter or first.project:
+            wrong = wrong or self.set_filter(first.filter)
+        if wrong:
+            self.session.say("warn", wrong)
 
     # -- what the data does
 
-    def _rows_changed(self, kind: str, changed: frozenset[Any], removed: frozenset[Any]) -> None:
+    def _rows_changed(self, kind: str, changed: frozenset[Any], removed: frozenset[Any], figures: bool = False) -> None:
         for place, table in self.tables.items():
             if place == kind:
                 source = table.view.source
                 if isinstance(source, GroupSource):  # a copy that went may leave others: apply looks itself
                     table.view.apply({source.key_of(key) for key in changed | removed})
                 else:
-                    table.view.apply(changed, removed)
-            if place == kind or (kind == "hosts" and place != "tasks"):
+                    table.view.apply(changed, removed, figures=figures)
+            if place == kind or (kind == "hosts" and place not in ("tasks", "events")):
                 table.data_changed()
 
     def _tell(self) -> None:
@@ -130,10 +156,26 @@ class MainScreen(Screen[None]):
         look.refresh(time.time())
         for place, table in self.tables.items():
             if table.view.query.timed and place == self.place:
-                table.view.reload()
-            if place == self.place and (look.outage or place in ("tasks", "hosts")):
+                table.filter(table.view.query, follow=True)
+            if place == self.place and (look.outage or place in ("tasks", "hosts", "warnings")):
                 table.data_changed()
+        self._save_and_read()
+        self.session.watching.sample(time.monotonic())
+        self.session.watching.tick()
+        self.ordering.note()
         self.refresh_words()
+
+    def _save_and_read(self) -> None:
+        """The person's own files, and what is remembered."""
+        self.personal.tick()
+        try:
+            self.ordering.memory.save()
+        except OSError as error:
+            self.log.error(error)
+
+    def typing_now(self) -> bool:
+        """Whether the person is just typing."""
+        return self.prompt.opened or self.table.held
 
     @on(LiveTable.Moved)
     def _moved(self, event: LiveTable.Moved) -> None:
@@ -141,6 +183,12 @@ class MainScreen(Screen[None]):
             self._refresh_detail()
             self._refresh_keys()
             self._refresh_tabs()
+
+    @on(LiveTable.Filtered)
+    def _filtered(self, event: LiveTable.Filtered) -> None:
+        if event.table is self.table:
+            self._refresh_tabs()
+            self.typing.count()
 
     @on(LiveTable.Opened)
     def _opened(self) -> None:
@@ -152,20 +200,24 @@ class MainScreen(Screen[None]):
         """Say again what the lines around the table say; each draws only when it changed."""
         if not self.is_mounted:
             return
-        left, right = headline(self.session, self.label, self.connecting, self.app.theme_variables, self.size.width)
+        theme = text_colors(self.app.theme_variables)
+        left, right = headline(self.session, self.label, self.connecting, theme, self.size.width)
         self.query_one("#headline", OneLine).say(left, right)
-        self.query_one("#status", OneLine).say(*status(self.session, self.connecting, self.app.theme_variables))
+        crumbs = self.going.trail.crumbs()
+        self.query_one("#status", OneLine).say(*status(self.session, self.connecting, theme, crumbs))
         self._refresh_tabs()
         self._refresh_keys()
         self._refresh_detail()
 
     def _refresh_tabs(self) -> None:
-        self.query_one("#tabs", OneLine).say(
-            *tabs(self.place, self.tables, len(self.session.running()), self.app.theme_variables, self.size.width)
-        )
+        asked, missing = self.session.watching.state(self.place)
+        self.table.empty = self.resources[self.place].empty if asked else "Asking the hosts…"
+        running = len(self.session.running())
+        theme, width = text_colors(self.app.theme_variables), self.size.width
+        self.query_one("#tabs", OneLine).say(*tabs(self.place, self.tables, running, theme, width, missing))
 
     def _refresh_keys(self) -> None:
-        self.query_one(KeyBar).offer(key_pairs(self.place, self._can))
+        self.query_one(KeyBar).offer(key_pairs(self.place, self.can))
 
     def _refresh_detail(self) -> None:
         if not self.has_class("-detail"):
@@ -193,17 +245,21 @@ class MainScreen(Screen[None]):
 
     def on_key(self, event: events.Key) -> None:
         self.table.note_key()
-        if self.has_class("-detail") and event.key in ("left_square_bracket", "right_square_bracket"):
+        if event.key in ("left_square_bracket", "right_square_bracket"):
             event.stop()
-            self.detail.action_by(-3 if event.key == "left_square_bracket" else 3)
+            step = -1 if event.key == "left_square_bracket" else 1
+            if self.has_class("-detail"):
+                self.detail.action_by(3 * step)
+            else:
+                self.going.step(step)
 
-    def _can(self, key: keymap.Key) -> bool:
+    def can(self, key: keymap.Key) -> bool:
         if key.places and self.place not in key.places:
             return False
         if key.needs != "nothing" and self.table.cursor_row is None:
             return False
         if key.id == "retry":
-            host = self._host_here()
+            host = self.going.host_here()
             return host is not None and self.session.inventory.is_stale(host)
         if key.id == "cancel":
             return any(row.may_cancel and not row.status.final for _, row in self.table.targets())
@@ -212,29 +268,38 @@ class MainScreen(Screen[None]):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "do":
             key = keymap.BY_ID[str(parameters[0])]
-            return self._can(key) and not self.prompt.opened
+            return self.can(key) and not self.prompt.opened
+        if action == "plugin":
+            plugin = self.personal.files.plugins.get(str(parameters[0]))
+            return plugin is not None and self.personal.may_run(plugin) and not self.prompt.opened
         return True
 
     def action_do(self, id: str) -> None:
         self.do(id)
 
+    def action_plugin(self, name: str) -> None:
+        self.typing.run(name)
+
     def do(self, id: str) -> None:
         """What the key of that id does."""
         own: dict[str, Callable[[], object]] = {
             **{place: lambda place=place: self.go(place) for place in keymap.PLACES},  # type: ignore[misc]
-            "next": lambda: self._turn(1),
-            "previous": lambda: self._turn(-1),
+            "next": lambda: self.going.turn(1),
+            "previous": lambda: self.going.turn(-1),
             "open": self.toggle_detail,
             "mark": self.table.toggle_mark,
             "mark-all": self.table.toggle_all_marks,
-            "filter": lambda: self.prompt.open("/", self._filters.get(self.place, "")),
-            "command": lambda: self.prompt.open(":", "", self.acts.complete),
-            "sort": self._sort_next,
-            "reverse": self._reverse,
+            "filter": lambda: self.prompt.open("/", self.filters.get(self.place, "")),
+            "command": lambda: self.typing.open(),
+            "project": lambda: self.typing.open("project "),
+            "sort": self.ordering.next,
+            "reverse": self.ordering.turn_round,
             "back": self._back,
-            "messages": self._messages,
-            "help": self._help,
-            "drill": self._drill,
+            "backward": lambda: self.going.step(-1),
+            "forward": lambda: self.going.step(1),
+            "drill": self.going.drill,
+            "users": self.going.users,
+            "its-events": self.going.events,
         }
         if id in own:
             own[id]()
@@ -243,32 +308,24 @@ class MainScreen(Screen[None]):
 
     # -- going about
 
-    def go(self, place: Place, query: str | None = None) -> None:
-        """Show a table, with a filter when one is given."""
+    def go(self, place: Place, query: str | None = None, *, inner: bool = False) -> None:
+        """Show a table, with a filter when one is given. inner: escape leads back from there."""
+        self.show_place(place)
+        wrong = self.set_filter(query) if query is not None else ""
+        if wrong:
+            self.session.say("warn", wrong)
+        self.going.trail.visit(Stop(place, self.filters.get(place, ""), inner))
+        self.refresh_words()
+
+    def show_place(self, place: Place) -> None:
+        """Show a table as it is."""
         if self.prompt.opened:
             self.prompt.close()
         self.place = place
         self.query_one("#tables", ContentSwitcher).current = f"table-{place}"
-        if query is not None:
-            self.set_filter(query)
+        self.session.watching.show(place)
         self.set_focus(self.table)
         self.refresh_words()
-
-    def _turn(self, step: int) -> None:
-        places = keymap.PLACES
-        self.go(places[(places.index(self.place) + step) % len(places)])
-
-    def _host_here(self) -> str | None:
-        row = self.table.cursor_row
-        if row is None or self.place == "tasks":
-            return None
-        return str(row.name if self.place == "hosts" else row.host)
-
-    def _drill(self) -> None:
-        host = self._host_here()
-        if host is not None:
-            self._trail.append((self.place, self._filters.get("instances", "")))
-            self.go("instances", f"host:={host}")
 
     def toggle_detail(self) -> None:
         """Details on and off."""
@@ -283,35 +340,11 @@ class MainScreen(Screen[None]):
             self.toggle_detail()
         elif self.table.marks:
             self.table.clear_marks()
-        elif self._trail:
-            place, query = self._trail.pop()
-            self.set_filter(query)
-            self.go(place)
-        elif self._filters.get(self.place):
+        elif self.going.out():
+            pass
+        elif self.filters.get(self.place):
             self.set_filter("")
         self.refresh_words()
-
-    def _sort_next(self) -> None:
-        columns = self.table.sortable()
-        if columns:
-            at = columns.index(self.table.sort_column) if self.table.sort_column in columns else -1
-            column = columns[(at + 1) % len(columns)]
-            self.table.sort_by(column, reverse=column.downwards)
-
-    def _reverse(self) -> None:
-        self.table.sort_by(self.table.sort_column, reverse=not self.table.view.reverse)
-
-    def _messages(self) -> None:
-        now = time.time()
-        lines = [Line(when(m.when, now)[11:19], m.text, "" if m.severity == "info" else m.severity)
-                 for m in self.session.messages.log]  # fmt: skip
-        self.session.messages.seen()
-        self.app.push_screen(ReadingScreen("Messages", lines or [Line("", "Nothing was said yet.")], label=9, end=True))
-        self.refresh_words()
-
-    def _help(self) -> None:
-        lines = list(help_lines(self.place, self.resources[self.place].schema, self.session.registry))
-        self.app.push_screen(ReadingScreen(f"Help: {self.place}", lines, label=17))
 
     def leave(self) -> None:
         """Ask the app to close the fleet and end."""
@@ -321,60 +354,43 @@ class MainScreen(Screen[None]):
 
     def set_filter(self, source: str) -> str:
         """Filter the table; gives what is wrong with the text, "" when nothing is."""
+        before = self.filters.get(self.place, "")
+        self.filters[self.place] = source
+        wrong = self.apply_filter(self.place)
+        if wrong:
+            self.filters[self.place] = before
+        elif self.going.trail.here.place == self.place:
+            self.going.trail.refine(source)
+        self._refresh_tabs()
+        return wrong
+
+    def apply_filter(self, place: Place) -> str:
+        """Filter a table by its own words and the project looked at; gives what is wrong with the words."""
+        source = self.filters.get(place, "")
+        schema = self.resources[place].schema
         try:
-            query = parse(source, self.resources[self.place].schema) if source.strip() else EVERYTHING
+            query = parse(source, schema) if source.strip() else EVERYTHING
         except QueryError as error:
             return error.text
-        self._filters[self.place] = source
-        self.table.view.set_query(query)
-        self.table.rows_changed()
-        self._refresh_tabs()
-        return ""
-
-    def set_theme(self, name: str) -> str:
-        """Change the colours; gives what is wrong with the name, "" when nothing is."""
-        if name not in self.app.available_themes:
-            return f"themes: {', '.join(sorted(self.app.available_themes))}"
-        self.app.theme = name
-        self.call_after_refresh(self.refresh_words)
+        project = self.session.project
+        if project and "project" in schema.fields:
+            get = schema.fields["project"].get
+            only = Term(f"project:={project}", lambda row: get(row) in (project, ""))
+            query = Query(query.source, (only, *query.terms))
+        self.tables[place].filter(query)
         return ""
 
     @on(Prompt.Typed)
     def _typed(self, event: Prompt.Typed) -> None:
-        if event.sign == "/":
-            wrong = self.set_filter(event.value)
-            view = self.table.view
-            self.prompt.hint(wrong or f"{len(view)} of {view.total}", wrong=bool(wrong))
-        else:
-            offers = self.acts.complete(event.value) if event.value else []
-            names: Iterable[str] = (line.rpartition(" ")[2] for line in offers[:6])
-            self.prompt.hint("  ".join(names) + (" …" if len(offers) > 6 else ""))
+        self.typing.typed(event.sign, event.value)
 
     @on(Prompt.Given)
     def _given(self, event: Prompt.Given) -> None:
-        if event.sign == "/":
-            wrong = self.set_filter(event.value)
-            if wrong:
-                self.prompt.hint(wrong, wrong=True)
-                return
-            self._close_prompt()
-        else:
-            wrong = self.acts.command(event.value)
-            if wrong:
-                self.prompt.hint(wrong, wrong=True)
-            elif self.prompt.sign == ":":
-                self._close_prompt()
+        self.typing.given(event.sign, event.value)
 
     @on(Prompt.Closed)
     def _prompt_closed(self, event: Prompt.Closed) -> None:
-        if event.sign == "/":
-            self.set_filter("")
-        self._close_prompt()
-
-    def _close_prompt(self) -> None:
-        self.prompt.close()
-        self.set_focus(self.table)
-        self.refresh_words()
+        self.typing.closed(event.sign)
 
     def count(self, noun: str) -> str:
         """`3 instances` of what an act would be about now."""

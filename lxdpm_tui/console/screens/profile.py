@@ -7,11 +7,12 @@ from typing import Any
 
 from lxdpm_tui.console import completion, text
 from lxdpm_tui.console.resources.base import Line, heading
+from lxdpm_tui.console.screens.checked import CheckedForm
 from lxdpm_tui.console.screens.form import FormError, FormScreen, devices, mapping, words
 from lxdpm_tui.console.session import Session, reference
 from lxdpm_tui.console.widgets.field import FieldSpec
 from lxdpm_tui.fleet.groups import Copies
-from lxdpm_tui.fleet.inventory import Instance
+from lxdpm_tui.fleet.inventory import HostRecord, Instance
 
 
 def device_lines(given: Mapping[str, Mapping[str, str]]) -> str:
@@ -37,7 +38,22 @@ def _hosts_field(session: Session) -> FieldSpec:
     )
 
 
-class ProfileCreateScreen(FormScreen):
+class ProfileForm(CheckedForm):
+    """A form with config, devices and hosts, which all of them have to take."""
+
+    def concerned(self) -> Sequence[HostRecord]:
+        hosts = self.session.inventory.hosts
+        chosen = words(self.field("hosts").value) if self.is_mounted else []
+        return [hosts[name] for name in chosen if name in hosts] or list(hosts.values())
+
+    def check(self, config: Mapping[str, str | None], given: Mapping[str, Mapping[str, Any]]) -> None:
+        """All hosts have to take it. Raises FormError."""
+        wrong = self.problems(config, given)
+        if wrong:
+            raise FormError("devices" if wrong[0].startswith("device ") else "config", wrong[0])
+
+
+class ProfileCreateScreen(ProfileForm):
     """A new profile on all hosts, or on none."""
 
     form = "profile-create"
@@ -58,25 +74,24 @@ class ProfileCreateScreen(FormScreen):
     def arguments(self, values: dict[str, str]) -> dict[str, Any]:
         if not values["name"].strip():
             raise FormError("name", "a profile needs a name")
+        config, given = mapping("config", values["config"]), devices("devices", values["devices"])
+        self.check(config, given)
         return {
             "name": values["name"].strip(),
             "description": values["description"].strip(),
-            "config": mapping("config", values["config"]),
-            "devices": devices("devices", values["devices"]),
+            "config": config,
+            "devices": given,
             "hosts": words(values["hosts"]),
             "project": values["project"].strip() or "default",
         }
 
     def aside(self, values: dict[str, str]) -> Sequence[Line]:
         number = len(words(values["hosts"])) or len(self.session.inventory.hosts)
-        return (
-            Line(
-                "", f"It is made on {text.count(number, 'host')}. If one of them fails, the others are put back.", "dim"
-            ),
-        )
+        made = f"It is made on {text.count(number, 'host')}. If one of them fails, the others are put back."
+        return [*self.warnings(values["config"], values["devices"]), Line("", made, "dim")]
 
 
-class ProfileEditScreen(FormScreen):
+class ProfileEditScreen(ProfileForm):
     """Changes to a profile, made to each host's own copy."""
 
     form = "profile-edit"
@@ -112,6 +127,7 @@ class ProfileEditScreen(FormScreen):
         given = devices("devices", values["devices"])
         changed: dict[str, Any] = {name: v for name, v in given.items() if dict(self.row.devices.get(name, {})) != v}
         changed |= dict.fromkeys(self.row.devices.keys() - given.keys(), "")
+        self.check(config, {name: v for name, v in changed.items() if v})
         description = values["description"].strip()
         arguments: dict[str, Any] = {
             "name": self.row.name,

@@ -1,4 +1,4 @@
-"""The small forms: snapshot, rename, image import."""
+"""Forms about images: import, bring one to more hosts, aliases."""
 
 from __future__ import annotations
 
@@ -8,84 +8,59 @@ from typing import Any
 from lxdpm_tui.console import completion, text
 from lxdpm_tui.console.resources.base import Line
 from lxdpm_tui.console.screens.form import FormError, FormScreen, words
-from lxdpm_tui.console.session import Session, reference
+from lxdpm_tui.console.session import Session
 from lxdpm_tui.console.widgets.field import FieldSpec
-from lxdpm_tui.fleet.inventory import Instance
+from lxdpm_tui.fleet.groups import Copies
 
 
-class SnapshotScreen(FormScreen):
-    """A snapshot of one instance, or of the same name of several."""
+class ImageAliasScreen(FormScreen):
+    """The aliases of an image, on every host that has it."""
 
-    form = "snapshot"
-    action = "snapshot"
-    button = "Snapshot"
+    button = "Save"
+    tells = True
 
-    def __init__(self, session: Session, rows: Sequence[Instance]) -> None:
-        super().__init__(session)
-        self.rows = rows
-
-    @property
-    def title_text(self) -> str:
-        if len(self.rows) == 1:
-            return f"Snapshot of {self.rows[0].name} on {self.rows[0].host}, project {self.rows[0].project}"
-        return f"Snapshot of {text.count(len(self.rows), 'instance')}: {text.names([row.name for row in self.rows], 4)}"
-
-    def specs(self) -> Sequence[FieldSpec]:
-        return (
-            FieldSpec("name", "name", hint="snap0, snap1, … when empty"),
-            FieldSpec(
-                "stateful",
-                "keeps",
-                "choice",
-                value="no",
-                options=(("no", "the disks"), ("yes", "disks and running processes")),
-            ),
-        )
-
-    def arguments(self, values: dict[str, str]) -> dict[str, Any]:
-        name = values["name"].strip()
-        if "/" in name or " " in name:
-            raise FormError("name", "a snapshot's name has no slashes and no spaces")
-        row = self.rows[0]
-        return {
-            "instance": reference(row.key),
-            "project": row.project,
-            "name": name,
-            "stateful": values["stateful"] == "yes",
-        }
-
-    def runs(self, values: dict[str, str]) -> Sequence[dict[str, Any]]:
-        first = self.arguments(values)
-        return [{**first, "instance": reference(row.key), "project": row.project} for row in self.rows]
-
-
-class RenameScreen(FormScreen):
-    """Another name for a stopped instance."""
-
-    form = "rename"
-    action = "rename"
-    button = "Rename"
-
-    def __init__(self, session: Session, row: Instance) -> None:
-        super().__init__(session, {"new_name": row.name})
+    def __init__(self, session: Session, row: Copies) -> None:
         self.row = row
+        self.form = f"image-alias {row.project}/{row.fingerprint}"
+        super().__init__(session, {"aliases": " ".join(row.aliases)})
 
     @property
     def title_text(self) -> str:
-        return f"Rename {self.row.name} on {self.row.host}, project {self.row.project}"
+        return f"Aliases of image {self.row.fingerprint[:12]} in project {self.row.project}"
 
     def specs(self) -> Sequence[FieldSpec]:
-        return (FieldSpec("new_name", "new name"),)
+        return (FieldSpec("aliases", "aliases", hint="names, separated by spaces"),)
 
-    def arguments(self, values: dict[str, str]) -> dict[str, Any]:
-        name = values["new_name"].strip()
-        if not name or name == self.row.name:
-            raise FormError("new_name", "type another name")
-        return {"instance": reference(self.row.key), "new_name": name, "project": self.row.project}
+    def steps(self, values: dict[str, str]) -> Sequence[tuple[str, dict[str, Any]]]:
+        wanted, own = words(values["aliases"]), self.row.aliases
+        taken = {
+            alias: image
+            for image in self.session.inventory.all_images()
+            for alias in image.aliases
+            if alias in wanted and image.fingerprint != self.row.fingerprint and image.project == self.row.project
+        }
+        for alias, image in taken.items():
+            raise FormError("aliases", f"{alias} is image {image.fingerprint[:12]} on {image.host}")
+        given = {"project": self.row.project}
+        steps: list[tuple[str, dict[str, Any]]] = [
+            ("image-alias-create", {"fingerprint": self.row.fingerprint, "name": alias, **given})
+            for alias in dict.fromkeys(wanted)
+            if alias not in own
+        ]
+        steps += [("image-alias-delete", {"name": alias, **given}) for alias in own if alias not in wanted]
+        if not steps:
+            raise FormError("aliases", "nothing was changed")
+        return steps
 
     def aside(self, values: dict[str, str]) -> Sequence[Line]:
-        running = self.row.status not in ("Stopped", "Error")
-        return (Line("", f"It is {self.row.status}: stop it first.", "warn"),) if running else ()
+        try:
+            steps = self.steps(values)
+        except FormError as error:
+            return (Line("", error.text, "dim" if "nothing" in error.text else "warn"),)
+        on = text.count(len(self.row.hosts), "host")
+        words_of = {"image-alias-create": f"new on {on}", "image-alias-delete": f"removed on {on}"}
+        steps = sorted(steps, key=lambda step: step[0], reverse=True)  # what goes first: there is little room
+        return [Line(given["name"], words_of[action]) for action, given in steps]
 
 
 class ImageImportScreen(FormScreen):

@@ -11,6 +11,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from lxdpm_tui.console.theme import text_colors
+
 
 class Choice(Widget, can_focus=True):
     """Shows all options on one line, the chosen one set off."""
@@ -58,7 +60,7 @@ class Choice(Widget, can_focus=True):
                 return
 
     def render(self) -> Text:
-        theme = self.app.theme_variables
+        theme = text_colors(self.app.theme_variables)
         line = Text(no_wrap=True, overflow="ellipsis", end="")
         for value, label in self.options:
             if value == self.value:

@@ -20,7 +20,8 @@ from lxdpm_tui.console.widgets.choice import Choice
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """hint: shown while the field is empty.  options: (value, label) of a choice.  lines: of an area."""
+    """hint: shown while the field is empty.  options: (value, label) of a choice.  lines: of an area.  secret: neither
+    shown nor kept in a draft."""
 
     id: str
     label: str
@@ -30,6 +31,7 @@ class FieldSpec:
     options: tuple[tuple[str, str], ...] = ()
     complete: Completer | None = None
     lines: int = 2
+    secret: bool = False
 
 
 YES_NO = (("yes", "yes"), ("no", "no"))
@@ -141,7 +143,7 @@ class Field(Horizontal):
             return area
         if spec.complete is not None:
             return CompletingInput(self._first, placeholder=spec.hint, completer=spec.complete, id=id)
-        return Input(self._first, placeholder=spec.hint, compact=True, id=id)
+        return Input(self._first, placeholder=spec.hint, compact=True, password=spec.secret, id=id)
 
     @property
     def input(self) -> Widget:

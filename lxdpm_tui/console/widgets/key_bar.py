@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.text import Text
 
+from lxdpm_tui.console.theme import text_colors
 from lxdpm_tui.console.widgets.one_line import OneLine
 
 
@@ -52,8 +53,8 @@ class KeyBar(OneLine):
 
     @property
     def _key_color(self) -> str:
-        return self.app.theme_variables["primary"]
+        return text_colors(self.app.theme_variables)["primary"]
 
     @property
     def _label_color(self) -> str:
-        return self.app.theme_variables["foreground"]
+        return text_colors(self.app.theme_variables)["foreground"]

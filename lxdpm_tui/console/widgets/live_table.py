@@ -1,6 +1,7 @@
 """The live table: a window on a view, not a copy of it.
 
 It draws the lines on screen and nothing else, remembers what each line showed, and refreshes the cells that changed.
+What looks at all rows (filter, order) is done in slices when there are many.
 Cursor and marks are keys, never indices; rows do not move for a second after a key was pressed.
 """
 
@@ -8,28 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
-from rich.segment import Segment
 from textual import events
 from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from lxdpm_tui.console import text
 from lxdpm_tui.console.columns import Column, Look, Slot, lay_out
-from lxdpm_tui.console.terminal_io import backlog
-from lxdpm_tui.console.widgets.painted import Painted, merged
-from lxdpm_tui.console.widgets.table_cells import GUTTER, Cells, differences
+from lxdpm_tui.console.driver import link_of
+from lxdpm_tui.console.terminal_io import backlog, resize_content
+from lxdpm_tui.console.widgets.painted import Painted
+from lxdpm_tui.console.widgets.slices import SlicedWork
+from lxdpm_tui.console.widgets.table_cells import GUTTER, Cells, cells_of, differences, find, header_strip, line_strip
+from lxdpm_tui.fleet.query import Query
 from lxdpm_tui.fleet.view import View
 
 K = TypeVar("K", bound=Hashable)
 
 PAINT_EVERY = 0.25  # seconds between two paints of data: 4 a second are plenty and cheap over SSH
 HOLD = 1.0  # seconds after a key in which no row changes its place
+ARRANGE_EVERY = 2.0  # seconds between two orderings of many rows
 HEADER = 1
+
+
+class _OfTable(Message):
+    def __init__(self, table: LiveTable[Any]) -> None:
+        super().__init__()
+        self.table = table
 
 
 class LiveTable(Painted, Generic[K], can_focus=True):
@@ -49,19 +58,14 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         Binding("end,G", "edge(True)", show=False),
     ]
 
-    class Moved(Message):
+    class Moved(_OfTable):
         """The cursor is on another row, or the row under it changed."""
 
-        def __init__(self, table: LiveTable[Any]) -> None:
-            super().__init__()
-            self.table = table
+    class Filtered(_OfTable):
+        """A filter has its result: some time after it was asked for, when there are many rows."""
 
-    class Opened(Message):
+    class Opened(_OfTable):
         """A row was chosen with the mouse a second time."""
-
-        def __init__(self, table: LiveTable[Any]) -> None:
-            super().__init__()
-            self.table = table
 
     def __init__(self, columns: Sequence[Column], view: View[K], look: Look, *, empty: str = "", id: str = "") -> None:
         super().__init__(id=id or None)
@@ -79,6 +83,9 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self._last_key = -HOLD
         self._last_paint = -PAINT_EVERY
         self._pending: asyncio.TimerHandle | None = None
+        self._slices = SlicedWork(self)
+        self._arranged = -ARRANGE_EVERY
+        self._previewed = False
 
     # -- what others ask
 
@@ -89,9 +96,8 @@ class LiveTable(Painted, Generic[K], can_focus=True):
 
     def targets(self) -> list[tuple[K, Any]]:
         """What an act is about: the marked rows, else the row under the cursor."""
-        keys: Iterable[K] = [key for key in self.view.keys if key in self.marks] or (
-            [self.cursor_key] if self.cursor_key is not None else []
-        )
+        marked = [key for key in self.view.keys if key in self.marks] if self.marks else []
+        keys = marked or ([self.cursor_key] if self.cursor_key is not None else [])
         return [(key, row) for key in keys if (row := self.view.source.get(key)) is not None]
 
     def sort_by(self, column: Column | None, *, reverse: bool = False) -> None:
@@ -99,6 +105,41 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self.sort_column = column
         self.view.set_order(column.sort if column else None, reverse=reverse)
         self.rows_changed()
+
+    def filter(self, query: Query, *, follow: bool = False) -> None:
+        """Show the rows that pass. follow: the cursor stays where it is, as when only the clock went on.
+
+        Many rows are looked at in slices; Filtered tells when the result is there.
+        """
+        if self.view.many and self.is_mounted:
+            self._previewed = follow  # the rows on screen may stay there
+            steps = self.view.filter_slices(query)
+            self._slices.start(steps, lambda: self._show_filtered(follow), lambda: self._preview(query))
+        else:
+            self._slices.stop()
+            self._previewed = follow
+            self.view.set_query(query)
+            self._show_filtered(follow)
+
+    def _preview(self, query: Query) -> bool:
+        """Show the first rows that were found, as soon as they fill the screen and the cursor has its place."""
+        keys = [] if self._previewed else self.view.preview()
+        if len(keys) > 2 * self.size.height:
+            row = self.cursor_row if self._chosen else None
+            if row is None or not query(row) or self.cursor_key in keys:
+                self._previewed = True
+                self.view.keys = keys
+                self.rows_changed()
+        return True
+
+    def _show_filtered(self, follow: bool) -> None:
+        if not self.is_mounted:
+            return
+        if self._previewed:
+            self._show_arranged(keep_line=follow)
+        else:
+            self.rows_changed()
+        self.post_message(self.Filtered(self))
 
     def sortable(self) -> list[Column]:
         """The columns on screen that can be sorted by, left to right."""
@@ -116,9 +157,11 @@ class LiveTable(Painted, Generic[K], can_focus=True):
     # -- data
 
     def data_changed(self) -> None:
-        """Records changed: paint soon, at most 4 times a second, and not while the terminal is behind."""
+        """Records changed: paint soon, 4 times a second at most, seldomer and not while behind over a slow link."""
         if self._pending is None and self.is_mounted:
-            self._paint_in(max(0.01, self._last_paint + PAINT_EVERY - time.monotonic()))
+            link = link_of(self.app)
+            every = link.paint_every(PAINT_EVERY) if link is not None else PAINT_EVERY
+            self._paint_in(max(0.01, self._last_paint + every - time.monotonic()))
 
     def _paint_in(self, wait: float) -> None:
         # Not a Textual timer: those want the app's context, and changes come from the fleet's own tasks.
@@ -128,9 +171,12 @@ class LiveTable(Painted, Generic[K], can_focus=True):
     def on_unmount(self) -> None:
         if self._pending is not None:
             self._pending.cancel()
+        self._slices.stop()
 
     def rows_changed(self) -> None:
         """The view shows other rows now (filter, order, source): follow the cursor and draw all."""
+        if self.view.many and self.view.stale and not self._slices.busy:  # it was asked for another order
+            self._slices.start(self.view.arrange(), lambda: self._show_arranged(keep_line=False))
         self._follow_cursor(keep_line=False)
         self._redraw()
 
@@ -147,13 +193,37 @@ class LiveTable(Painted, Generic[K], can_focus=True):
     def paint(self) -> None:
         """Bring the lines on screen up to date with the records, cell by cell."""
         self.look.refresh(time.time())
-        held = time.monotonic() - self._last_key < HOLD
-        moved = self.view.settle(hold=held)
-        if held and self.view.stale and self._pending is None:
-            self._paint_in(HOLD)
+        moved = self.view.settle(hold=self.held or self.view.many)
+        if self.view.stale:
+            self._arrange_later()
         if moved:
             self._follow_cursor(keep_line=True)
             self._resize_virtual()
+        self._paint_cells()
+        if moved or self.cursor_key is not None:
+            self.post_message(self.Moved(self))
+
+    @property
+    def held(self) -> bool:
+        """Whether a key was pressed just now, so that no row may move."""
+        return time.monotonic() - self._last_key < HOLD
+
+    def _arrange_later(self) -> None:
+        """The order is stale: bring it up to date after the hold, for many rows in slices and not all the time."""
+        wait = self._arranged + ARRANGE_EVERY - time.monotonic() if self.view.many else 0.0
+        if self.held or wait > 0:
+            if self._pending is None:
+                self._paint_in(max(HOLD if self.held else 0.0, wait))
+        elif not self._slices.busy:
+            self._slices.start(self.view.arrange(), lambda: self._show_arranged(keep_line=True), lambda: not self.held)
+
+    def _show_arranged(self, *, keep_line: bool) -> None:
+        self._arranged = time.monotonic()
+        self._follow_cursor(keep_line=keep_line)
+        self._resize_virtual()
+        self._paint_cells()
+
+    def _paint_cells(self) -> None:
         if self._place_columns():
             self._redraw()
             return
@@ -166,8 +236,6 @@ class LiveTable(Painted, Generic[K], can_focus=True):
             self._shown[y] = new
         if dirty:
             self.refresh(*dirty)
-        if moved or self.cursor_key is not None:
-            self.post_message(self.Moved(self))
 
     def _redraw(self) -> None:
         self._resize_virtual()
@@ -186,7 +254,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
     def _resize_virtual(self) -> None:
         size = Size(1, len(self.view) + HEADER)
         if self.virtual_size != size:
-            self.virtual_size = size
+            resize_content(self, size)
 
     def _place_columns(self) -> bool:
         slots = lay_out(self.columns, self.room - GUTTER - 1, self.look)
@@ -199,7 +267,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self._scroll_to_cursor()
 
     def on_show(self) -> None:
-        self.view.settle()
+        self.view.settle(hold=self.view.many)
         self.rows_changed()
 
     def notify_style_update(self) -> None:
@@ -221,80 +289,29 @@ class LiveTable(Painted, Generic[K], can_focus=True):
             return Cells(None, False, "empty" if index == 0 else "", ())
         key = keys[index]
         row = self.view.source.get(key)
-        if row is None:
-            return Cells(key, False, "", ())
-        base = "cursor" if key == self.cursor_key else ""
-        look = self.look
-        faded = self._faded(row)
-        cells = []
-        for column, _, width in self._slots:
-            style = column.style(row, look) if column.style else ""
-            if faded:
-                style = "stale"
-            cells.append((text.fit(column.value(row, look), width, column.right), style))
-        return Cells(key, key in self.marks, base, tuple(cells))
-
-    def _faded(self, row: Any) -> bool:
-        host = getattr(row, "host", None)
-        return isinstance(host, str) and self.look.inventory.is_stale(host)
+        return cells_of(key, row, self._slots, self.look, marked=key in self.marks, cursor=key == self.cursor_key)
 
     def render_line(self, y: int) -> Strip:
         width = self.room
         if y == 0:
-            return self._header(width)
+            return header_strip(self._slots, width, self.style, self.sort_column, self.view.reverse)
         line = self._cells(y)
         self._shown[y] = line
-        cursor = line.base == "cursor"
-        plain = self.style(cursor=cursor)
-        if not line.cells:
-            message = self.empty if line.base == "empty" else ""
-            return Strip([Segment(text.fit(" " * GUTTER + message, width), self.style("dim"))], width)
-        segments = [Segment("▌ ", self.style("mark", cursor=cursor)) if line.marked else Segment("  ", plain)]
-        x, style = 0, plain
-        for slot, (cell, name) in zip(self._slots, line.cells, strict=True):
-            gap = " " * (slot.x - x)
-            if not cell.isspace():  # blanks go on in the style before them: fewer changes of style, fewer bytes
-                segments.append(Segment(gap, style))
-                gap, style = "", self.style(name, cursor=cursor)
-            segments.append(Segment(gap + cell, style))
-            x = slot.x + slot.width
-        segments.append(Segment(" " * max(0, width - GUTTER - x), style))
-        return Strip(merged(segments), width)
-
-    def _header(self, width: int) -> Strip:
-        style = self.style("header")
-        segments = [Segment(" " * GUTTER, style)]
-        x = 0
-        for column, at, room in self._slots:
-            segments.append(Segment(" " * (at - x), style))
-            sorted_by = column is self.sort_column
-            arrow = ("▼" if self.view.reverse else "▲") if sorted_by else ""
-            title = f"{arrow}{column.title}" if column.right else f"{column.title}{arrow}"
-            segments.append(Segment(text.fit(title, room, column.right), self.style("sorted") if sorted_by else style))
-            x = at + room
-        segments.append(Segment(" " * max(0, width - GUTTER - x), style))
-        return Strip(merged(segments), width)
+        return line_strip(line, self._slots, width, self.style, self.empty)
 
     # -- cursor
 
     def _follow_cursor(self, *, keep_line: bool) -> None:
         """Rows moved: the cursor stays on its key, on the same screen line if it was in sight."""
         keys = self.view.keys
-        self.marks.intersection_update(keys)
+        if self.marks:
+            self.marks.intersection_update(keys)
         if not keys:
             self.cursor_key, self._cursor_index = None, 0
             return
         before = self._cursor_index
-        index = before if self._chosen else 0
-        if (
-            self._chosen
-            and self.cursor_key is not None
-            and not (before < len(keys) and keys[before] == self.cursor_key)
-        ):
-            try:
-                index = keys.index(self.cursor_key)
-            except ValueError:
-                index = before
+        there = self._chosen and self.cursor_key is not None and self.cursor_key in self.view
+        index = find(keys, self.cursor_key, before) if there else before if self._chosen else 0
         index = min(index, len(keys) - 1)
         self._cursor_index, self.cursor_key = index, keys[index]
         top = int(self.scroll_offset.y)

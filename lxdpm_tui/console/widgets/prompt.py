@@ -8,7 +8,9 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import reactive
 from textual.suggester import Suggester
 from textual.widgets import Input, Label
 
@@ -26,6 +28,12 @@ class _First(Suggester):
         return next((line for line in self._completer(value) if line.startswith(value) and line != value), None)
 
 
+class _Line(Input):
+    """An input that does not have the whole screen laid out and painted anew at each letter (20 ms)."""
+
+    virtual_size = reactive(Size(0, 0), layout=False)
+
+
 class Prompt(Horizontal):
     """An input with a sign before it (`/` or `:`); hidden while nothing is typed."""
 
@@ -34,7 +42,7 @@ class Prompt(Horizontal):
         height: 1; display: none; background: $surface; padding: 0 1;
         & > Label { color: $primary; text-style: bold; width: auto; }
         & > Input { background: $surface; width: 1fr; }
-        & > #prompt-hint { color: $text-muted; text-style: none; width: auto; max-width: 60%; }
+        & > #prompt-hint { color: $text-muted; text-style: none; width: 50%; text-align: right; text-wrap: nowrap; }
         &.-wrong > #prompt-hint { color: $text-error; }
     }
     Prompt.-open { display: block; }
@@ -73,7 +81,7 @@ class Prompt(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Label("/", id="prompt-sign")
-        yield Input(compact=True, id="prompt-input", select_on_focus=False)
+        yield _Line(compact=True, id="prompt-input", select_on_focus=False)
         yield Label("", id="prompt-hint")
 
     @property
@@ -99,13 +107,17 @@ class Prompt(Horizontal):
         self.add_class("-open")
         self.screen.set_focus(field)  # at once: what was typed ahead is meant for it
 
+    def remember(self, sign: str, lines: Sequence[str]) -> None:
+        """What was given before under a sign, the oldest first; up and down go through it."""
+        self._history[sign] = list(lines)
+
     def close(self) -> None:
         self.remove_class("-open")
 
     def hint(self, words: str, *, wrong: bool = False) -> None:
         """A word at the right: how many rows are left, or what is wrong."""
         self.set_class(wrong, "-wrong")
-        self.query_one("#prompt-hint", Label).update(words)
+        self.query_one("#prompt-hint", Label).update(words, layout=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

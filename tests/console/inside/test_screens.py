@@ -1,0 +1,178 @@
+"""Files, results of a command, editor and details through the console, on real daemons."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import OptionList
+
+from lxdpm_tui.console.inside.browser import FilesScreen
+from lxdpm_tui.console.inside.details import DetailsScreen
+from lxdpm_tui.console.inside.results import ExecForm, ResultsScreen
+from lxdpm_tui.console.screens.confirm import ConfirmScreen
+from lxdpm_tui.console.screens.main import MainScreen
+from tests.console.inside.window import make, window
+from tests.console.test_lab import PATIENCE, opened
+from tests.console.world import shown, until
+from tests.lab.lab import Lab
+
+
+@pytest.mark.timeout(200)
+async def test_one_command_in_all_marked(clean_lab: Lab, tmp_path: Path) -> None:
+    for host in ("h1", "h3", "i1"):
+        make(clean_lab, host, f"c-{host}")
+    async with opened(clean_lab, tmp_path) as pilot:
+        await until(pilot, lambda: shown(pilot).count("Running") == 3, PATIENCE)
+        await pilot.press("ctrl+a", "X")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ExecForm))
+        await pilot.pause()
+        form = pilot.app.screen
+        assert isinstance(form, ExecForm)
+        form.field("run").value = "echo I am $(hostname); [ $(hostname) != c-h3 ] || exit 42"
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen), PATIENCE)
+        await until(pilot, lambda: "Failure" in shown(pilot), PATIENCE)
+        lines = shown(pilot).splitlines()
+        first = next(number for number, line in enumerate(lines) if "c-h3" in line)
+        assert "failed" in lines[first]
+        assert "42" in lines[first]
+        assert all(first < number for number, line in enumerate(lines) if "c-h1 " in line and "done" in line)
+        await until(pilot, lambda: "I am c-h3" in shown(pilot))
+        await pilot.press("down")
+        await until(pilot, lambda: "I am c-h1" in "\n".join(shown(pilot).splitlines()[-16:]))
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+        await pilot.press("5")
+        await pilot.press("X")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
+        assert "I am c-h3" in shown(pilot)
+
+
+@pytest.mark.timeout(200)
+async def test_files_of_an_instance(clean_lab: Lab, tmp_path: Path) -> None:
+    make(clean_lab, "h3", "c1")
+    clean_lab.hosts["h3"].cli(
+        "exec", "c1", "--", "sh", "-c", "mkdir -p /root/d/e; echo text > /root/d/file; ln -s file /root/d/l"
+    )
+    (tmp_path / "ours").write_text("from here")
+    async with opened(clean_lab, tmp_path) as pilot:
+        await until(pilot, lambda: "Running" in shown(pilot), PATIENCE)
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(pilot.app.screen, FilesScreen) and "d/" in shown(pilot))
+        screen = pilot.app.screen
+        assert isinstance(screen, FilesScreen)
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "c1 (project default)  /root/d " in shown(pilot) and "d0755" in shown(pilot))
+        assert [name for name in ("e", "file", "l") if name in screen.entries] == ["e", "file", "l"]
+
+        options = screen.query_one(OptionList)
+        options.highlighted = options.get_option_index("/file")
+        await pilot.press("p")
+        screen.input.value = str(tmp_path)
+        await pilot.press("enter")
+        await until(pilot, lambda: (tmp_path / "file").exists(), PATIENCE)
+        assert (tmp_path / "file").read_text() == "text\n"
+
+        await pilot.press("P")
+        screen.input.value = str(tmp_path / "ours")
+        await pilot.press("enter")
+        await until(pilot, lambda: "ours" in screen.entries, PATIENCE)
+        assert clean_lab.hosts["h3"].cli("exec", "c1", "--", "cat", "/root/d/ours") == "from here"
+
+        options.highlighted = options.get_option_index("/e")
+        await pilot.press("D")
+        await yes_to_directory(pilot, "e")
+        await until(pilot, lambda: "e" not in screen.entries, PATIENCE)
+        await pilot.press("backspace")
+        await until(pilot, lambda: screen.path == "/root" and screen.here == "d")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+
+
+async def yes_to_directory(pilot: Pilot[int], name: str) -> None:
+    await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+    await pilot.pause()
+    await pilot.press(*name, "enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, FilesScreen))
+
+
+@pytest.mark.timeout(200)
+async def test_all_of_an_instance(clean_lab: Lab, tmp_path: Path) -> None:
+    make(clean_lab, "i1", "c1")
+    async with opened(clean_lab, tmp_path) as pilot:
+        await until(pilot, lambda: "Running" in shown(pilot), PATIENCE)
+        await pilot.press("I")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DetailsScreen) and "image.os" in shown(pilot))
+        await pilot.press("3")
+        await until(pilot, lambda: "cpu time" in shown(pilot) and "127.0.0.1/8" in shown(pilot))
+        await pilot.press("5")
+        await until(pilot, lambda: "architecture: x86_64" in shown(pilot))
+        clean_lab.hosts["i1"].api("PATCH", "/1.0/instances/c1", {"config": {"user.new": "thing"}})
+        await pilot.press("6", "r")
+        await until(pilot, lambda: "user.new: thing" in shown(pilot), PATIENCE)
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+
+
+@pytest.mark.timeout(120)
+async def test_where_the_terminal_cannot_be_given_away(clean_lab: Lab, tmp_path: Path) -> None:
+    """As in a browser: it is said, and the console goes on."""
+    make(clean_lab, "h1", "c1")
+    async with opened(clean_lab, tmp_path) as pilot:
+        await until(pilot, lambda: "Running" in shown(pilot), PATIENCE)
+        await pilot.press("l")
+        await until(pilot, lambda: "this needs a terminal" in shown(pilot), PATIENCE)
+        await pilot.press("escape", "ctrl+e")
+        await until(pilot, lambda: "this needs a terminal" in shown(pilot), PATIENCE)
+
+
+EDITOR = """#!/bin/sh
+# An editor that says what it was given and waits to be told what to do.
+cp "$1" {folder}/given
+printf '\\033[?1049hEDITING'
+read line
+printf '\\033[?1049l'
+case "$line" in
+    broken) echo 'config: [' > "$1" ;;
+    mine) sed -i 's/^config:.*$/config:\\n  user.mine: yes/; s/user.mine: .*/user.mine: "yes"/' "$1" ;;
+esac
+"""
+
+
+@pytest.mark.timeout(200)
+def test_the_persons_own_editor(clean_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(clean_lab, "h2", "c1")
+    script = tmp_path / "editor"
+    script.write_text(EDITOR.format(folder=tmp_path))
+    script.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(script))
+    api = clean_lab.hosts["h2"].api
+    given = tmp_path / "given"
+    with window(clean_lab, tmp_path) as console:
+        console.on("h2", "c1")
+        settings = console.settings()
+        console.keys("C-e")
+        console.has("EDITING")
+        assert "## instance h2:c1" in given.read_text()
+        console.keys("broken", "Enter")
+        console.until(lambda screen: "EDITING" in screen and "NOT TAKEN: line" in given.read_text())
+        assert "config: [" in given.read_text()
+        console.keys("mine", "Enter")
+        console.has("Change instance h2:c1", "user.mine")
+        api("PATCH", "/1.0/instances/c1", {"config": {"user.theirs": "x"}})
+        console.keys("y")
+        console.until(lambda screen: "EDITING" in screen and "somebody changed it" in given.read_text())
+        assert "config.user.theirs: x (new)" in given.read_text()
+        assert "user.mine" in given.read_text()
+        console.keys("keep", "Enter")
+        console.has("Change instance h2:c1", "user.theirs: removed")
+        console.keys("y")
+        console.has("Done: Updating instance")
+        assert console.settings() == settings
+        config = api("GET", "/1.0/instances/c1")["config"]
+        assert config["user.mine"] == "yes"
+        assert "user.theirs" not in config
+        console.keys("q")
+        console.has("ended with 0")

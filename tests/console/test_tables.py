@@ -1,0 +1,166 @@
+"""The tables of what is asked only while it is looked at: networks, storage, projects, warnings; and of events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from lxdpm_tui.console.screens.main import MainScreen
+from lxdpm_tui.fleet.inventory import HostStatus, Instance
+from tests.console.test_going import line, main, names
+from tests.console.world import World, shown, until
+
+NETWORK = {"name": "lxdbr0", "type": "bridge", "managed": True, "status": "Created", "description": "the bridge"}
+USERS = ["/1.0/instances/web-1", "/1.0/profiles/default?project=shop"]
+ANSWERS: dict[str, Any] = {
+    "h1/1.0/networks": [{**NETWORK, "config": {"ipv4.address": "10.1.0.1/24"}, "used_by": USERS},
+                        {"name": "eth0", "type": "physical", "managed": False}],
+    "h2/1.0/networks": [{**NETWORK, "config": {"ipv4.address": "10.2.0.1/24"}, "used_by": USERS[:1]}],
+    "/1.0/storage-pools": [{"name": "default", "driver": "zfs", "status": "Created", "used_by": USERS}],
+    "h1/1.0/storage-pools/default/volumes/custom": [
+        {"name": "data", "config": {"size": "20GiB"}, "content_type": "block", "project": "default"}
+    ],
+    "/1.0/projects": [{"name": "default", "config": {"features.images": "true", "features.networks": "false"}}],
+    "h1/1.0/warnings": [{"uuid": "0-1", "type": "Disk is slow", "severity": "high", "last_message": "very",
+                         "entity_url": "/1.0/storage-pools/default", "last_seen_at": "2026-01-01T00:00:00Z"}],
+}  # fmt: skip
+
+
+@pytest.fixture
+async def tables(pilot: Pilot[int], world: World) -> Pilot[int]:
+    world.answers = ANSWERS
+    return pilot
+
+
+async def test_networks_are_one_row_for_all_hosts(tables: Pilot[int]) -> None:
+    await tables.press("6")
+    await until(tables, lambda: "lxdbr0" in shown(tables))
+    assert names(tables) == ["eth0", "lxdbr0"]
+    assert "2 different" in shown(tables)
+    assert "2 of 4" in shown(tables)
+    assert "unmanaged" in shown(tables)
+    await tables.press("down", "enter")
+    await until(tables, lambda: "10.2.0.1/24" in shown(tables))
+    detail = main(tables).detail.plain
+    assert "used by 3 in all" in detail
+    assert "h1 instance web-1" in detail
+    assert "profile default (shop)" in detail
+    await tables.press("escape", "u")
+    assert main(tables).filters["instances"] == "network:=lxdbr0"
+    assert len(names(tables)) == 24
+
+
+async def test_storage_has_pools_and_volumes_of_each_host(tables: Pilot[int]) -> None:
+    await tables.press("7")
+    await until(tables, lambda: len(names(tables)) == 5)
+    assert names(tables) == ["default"] * 4 + ["default/data"]
+    assert "30%" in shown(tables)
+    await line(tables, "storage size>10G kind:volume")
+    assert names(tables) == ["default/data"]
+    await line(tables, "storage kind:pool @h2")
+    await tables.press("u")
+    assert main(tables).filters["instances"] == "pool:=default host:=h2"
+    assert len(names(tables)) == 6
+
+
+async def test_projects_count_their_instances(tables: Pilot[int]) -> None:
+    await line(tables, "projects")
+    await until(tables, lambda: "everywhere" in shown(tables))
+    assert names(tables) == ["default"]
+    assert "24" in shown(tables)
+    assert "images" in shown(tables)
+
+
+async def test_warnings_of_hosts_and_of_the_fleet(tables: Pilot[int], world: World) -> None:
+    world.inventory.update_host("h4", status=HostStatus.UNREACHABLE, reason="no route", since=1.0)
+    twin = Instance(host="h2", project="default", name="web-1", status="Running")
+    world.inventory.put("instances", twin)
+    await tables.resize_terminal(160, 24)
+    await tables.press("9")
+    await until(tables, lambda: "Disk is slow" in shown(tables) and "Instances of one name" in shown(tables))
+    text = shown(tables)
+    assert "Host cannot be asked" in text
+    assert "host h4" in text
+    assert "Profile differs" in text
+    rows = [row.split()[0] for row in text.splitlines()[3:] if row.strip()]
+    assert rows[:4] == ["high", "high", "moderate", "low"]  # the worst first
+    assert "without h4" in text
+    world.inventory.drop("instances", twin.key)
+    await until(tables, lambda: "Instances of one name" not in shown(tables))
+
+
+async def test_a_host_that_does_not_answer_is_named(tables: Pilot[int], world: World) -> None:
+    world.silent = True
+    await tables.press("6")
+    await until(tables, lambda: "without h1 and 3 more" in shown(tables))
+
+
+async def test_what_is_not_answered_yet_is_not_called_empty(tables: Pilot[int], world: World) -> None:
+    for host in world.inventory.hosts:
+        world.inventory.update_host(host, status=HostStatus.CONNECTING)
+    screen = main(tables)
+    assert screen.session.watching.state("networks") == (False, [])
+    await tables.press("6")
+    await until(tables, lambda: "No networks." in shown(tables) or "Asking the hosts…" in shown(tables))
+    for host in world.inventory.hosts:
+        world.inventory.update_host(host, status=HostStatus.ONLINE)
+    await until(tables, lambda: "lxdbr0" in shown(tables))
+
+
+async def test_events_come_live_the_newest_first(tables: Pilot[int], world: World) -> None:
+    await tables.press("v")
+    assert "Nothing happened yet" in shown(tables)
+    world.happen("h1", "instance-started", "/1.0/instances/web-1", requestor={"username": "eve", "protocol": "unix"})
+    world.happen("h2", "image-deleted", "/1.0/images/abc", context={"type": "container"})
+    await until(tables, lambda: "image-deleted" in shown(tables))
+    assert shown(tables).index("image-deleted") < shown(tables).index("instance-started")
+    assert "eve (unix)" in shown(tables)
+    await line(tables, "events kind:instances")
+    await tables.press("enter")
+    await until(tables, lambda: "source       /1.0/instances/web-1" in shown(tables))
+
+
+async def test_the_events_of_one_instance_or_host(tables: Pilot[int], world: World) -> None:
+    world.happen("h1", "instance-started", "/1.0/instances/web-1")
+    world.happen("h2", "instance-started", "/1.0/instances/web-1")
+    world.happen("h1", "instance-stopped", "/1.0/instances/web-2")
+    await tables.press("V")
+    assert main(tables).place == "events"
+    assert len(main(tables).table.view) == 1
+    await tables.press("escape", "1", "V")
+    assert len(main(tables).table.view) == 2
+
+
+async def test_only_what_is_looked_at_is_asked(tables: Pilot[int]) -> None:
+    watching = main(tables).session.watching
+    await tables.press("6")
+    await until(tables, lambda: "lxdbr0" in shown(tables))
+    await tables.press("2")
+    world_lookup = watching.lookups["networks"]
+    assert world_lookup._working is None
+    assert not watching.lookups["storage"].asked
+
+
+async def test_the_overview(tables: Pilot[int], world: World) -> None:
+    world.inventory.update_host("h4", status=HostStatus.UNREACHABLE, reason="no route", since=1.0)
+    await tables.press("0")
+    await until(tables, lambda: "WRONG NOW" in shown(tables) and "Profile differs" in shown(tables))
+    text = shown(tables)
+    assert "24 GiB of 48 GiB" in text or "30 GiB of 64 GiB" in text
+    assert "16 running   8 stopped" in text
+    assert "3 online   1 unreachable" in text
+    assert "✗ h4  unreachable: no route" in text
+    await tables.press("1")
+    await until(tables, lambda: isinstance(tables.app.screen, MainScreen))
+    assert main(tables).place == "hosts"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10)])
+async def test_the_overview_fits(tables: Pilot[int], size: tuple[int, int]) -> None:
+    await tables.resize_terminal(*size)
+    await tables.press("0")
+    await until(tables, lambda: "CAPACITY" in shown(tables))
+    await tables.press("pagedown", "end", "home", "escape")
+    await until(tables, lambda: isinstance(tables.app.screen, MainScreen))
