@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing itself would cost the splash 10 ms
 if TYPE_CHECKING:
     from lxdpm_tui.hosts.handle import connect
 

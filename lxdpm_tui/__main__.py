@@ -1,5 +1,19 @@
-"""`python -m lxdpm_tui` is `lxdpm-tui`."""
+"""`lxdpm-tui`, and `python -m lxdpm_tui`."""
 
-from lxdpm_tui.cli import main
+from __future__ import annotations
 
-raise SystemExit(main())
+import sys
+
+
+def main() -> int:
+    """The process's own command line; gives the exit code."""
+    from lxdpm_tui import splash
+
+    splash.begin_for(sys.argv[1:])
+    from lxdpm_tui.cli import main
+
+    return main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -162,6 +162,28 @@ async def outage_hosts(stage: Stage) -> None:
     await stage.keys("1", "down")
 
 
+def pressed(*keys: str, shows: str = "") -> Scene:
+    """Keys, and what is on screen once it is all there."""
+
+    async def scene(stage: Stage) -> None:
+        await stage.keys(*keys)
+        await stage.until(lambda: shows in stage.text() and "Asking the hosts" not in stage.text())
+
+    return scene
+
+
+async def events_(stage: Stage) -> None:
+    """What happens while one looks."""
+    await stage.keys("v")
+    row = next(row for row in stage.manager.inventory.all_instances() if row.status == "Running")
+    for action in ("snapshot", "restart"):
+        argument = {"instances": [f"{row.host}:{row.name}"]} if action == "restart" else {
+            "instance": f"{row.host}:{row.name}", "name": "nightly"}  # fmt: skip
+        task = await stage.manager.run(action, project=row.project, **argument)
+        await task.wait(20)
+    await stage.until(lambda: "instance-restarted" in stage.text())
+
+
 Scene = Callable[[Stage], Awaitable[None]]
 SHOTS: dict[str, tuple[Scene, tuple[tuple[int, int], ...]]] = {
     "instances": (instances, (SMALL, MIDDLE, LARGE)),
@@ -177,6 +199,14 @@ SHOTS: dict[str, tuple[Scene, tuple[tuple[int, int], ...]]] = {
     "command": (command, (SMALL,)),
     "help": (help_, (MIDDLE,)),
     "light": (light, (MIDDLE,)),
+    "overview": (pressed("0", shows="CAPACITY"), (SMALL, MIDDLE, LARGE)),
+    "networks": (pressed("6"), (MIDDLE,)),
+    "storage": (pressed("7"), (MIDDLE,)),
+    "warnings": (pressed("9"), (MIDDLE,)),
+    "events": (events_, (MIDDLE,)),
+    "columns": (pressed("2", "C"), (SMALL,)),
+    "palette": (pressed("2", "ctrl+p"), (MIDDLE,)),
+    "plan": (pressed("2", "ctrl+a", "x", shows="wave 1"), (SMALL, MIDDLE)),
     "why": (why, (MIDDLE,)),
     "tasks": (tasks, (MIDDLE,)),
     "outage": (outage, (SMALL, MIDDLE)),

@@ -33,13 +33,15 @@ ARROWS: dict[str, set[str]] = {
     "scheduler": {"fleet"},
     "tasks": {"store", "hosts.transport"},
     "actions": _BELOW_ACTIONS,
-    "manager": _BELOW_MANAGER,
+    "upstream": _BELOW_MANAGER,
+    "manager": {"upstream", *_BELOW_MANAGER},
     "gateway": {"manager", *_BELOW_MANAGER},
-    "console": {"manager", *_BELOW_MANAGER},
+    "console": {"manager", "splash", *_BELOW_MANAGER},
     "demo": {"config"},
-    "cli": {"manager", "gateway", "console", "demo", *_BELOW_MANAGER},
+    "splash": set(),
+    "cli": {"manager", "gateway", "console", "demo", "splash", *_BELOW_MANAGER},
     "__init__": {"hosts.handle"},
-    "__main__": {"cli"},
+    "__main__": {"cli", "splash"},
 }
 ONLY_FOR_TYPES = {("actions", "manager.Manager")}
 """What a room may name in annotations although it may not import it."""

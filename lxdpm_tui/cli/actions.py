@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import sys
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
+from lxdpm_tui.actions.plan import Plan, read
+from lxdpm_tui.actions.plan_actions import plan_of
 from lxdpm_tui.actions.registry import ActionError, Danger, registry
+from lxdpm_tui.cli import plans
 from lxdpm_tui.cli.commands import arguments_of
 from lxdpm_tui.cli.run import Failure, open_manager, paths_of, say, tell
-from lxdpm_tui.config import HostConfig, UnixAddress
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.manager import AlreadyRunning, Manager, caller, take_lock
@@ -29,6 +34,10 @@ class Door(Protocol):
         ...
 
     async def plan(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]: ...
+
+    async def plan_of(self, action: str, arguments: Mapping[str, Any]) -> Plan:
+        """The calls that an action would make. Raises ActionError."""
+        ...
 
     async def strategy(self, wanted: str | None) -> str: ...
 
@@ -63,9 +72,12 @@ class Own:
     async def plan(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
         return self._manager.plan(**arguments)
 
+    async def plan_of(self, action: str, arguments: Mapping[str, Any]) -> Plan:
+        return plan_of(self._manager, action, arguments)
+
     async def strategy(self, wanted: str | None) -> str:
         if wanted:
-            await self._manager.scheduler.set_strategy(wanted)
+            await self._manager.set_strategy(wanted)
         return str(self._manager.scheduler.strategy)
 
 
@@ -87,6 +99,10 @@ class Served:
         found: list[dict[str, Any]] = reply.metadata
         return found
 
+    async def plan_of(self, action: str, arguments: Mapping[str, Any]) -> Plan:
+        reply = await self._host.request("POST", f"/1.0/fleet/plan/{action}", json=dict(arguments))
+        return read(reply.metadata)
+
     async def strategy(self, wanted: str | None) -> str:
         if wanted:
             await self._host.request("PUT", "/1.0/planner", json={"state": wanted})
@@ -97,15 +113,28 @@ class Served:
 async def door(arguments: argparse.Namespace, hosts_needed: bool = True) -> AsyncIterator[Door]:
     """The running manager of the state directory if it serves, else one of our own for this command."""
     paths = paths_of(arguments)
+    if arguments.connect:
+        from lxdpm_tui.cli import attach
+
+        server = await asyncio.to_thread(attach.server_of, arguments)
+        async with attach.attached(arguments, server) as manager:
+            missing = await manager.fleet.until_known(WAIT_FOR_HOSTS)
+            reasons = [
+                f"{name}: {manager.inventory.hosts[name].reason or 'no answer'}" for name in manager.fleet.silent()
+            ]
+            if not manager.fleet.usable():
+                raise Failure("; ".join(reasons or missing))
+            yield Own(manager)
+        return
     if arguments.demo is None and paths.lock_file.exists():
         try:
             import os
 
             os.close(take_lock(paths))
         except AlreadyRunning as running:
-            if not paths.socket.is_socket():
-                raise Failure(str(running)) from running
-            host = Host(HostConfig(name="", address=UnixAddress(str(paths.socket))))
+            from lxdpm_tui.cli import attach
+
+            host = Host(replace(await attach.running_here(paths, str(running)), name=""))
             try:
                 yield Served(host)
             finally:
@@ -125,19 +154,29 @@ async def action(arguments: argparse.Namespace) -> int:
     chosen = registry.actions[arguments.action]
     try:
         given = arguments_of(chosen, arguments)
+        if chosen.name in ("file-push", "file-pull"):
+            local_paths(given)
     except ValueError as error:
         raise Failure(str(error), 2) from error
     dry = arguments.command == "plan"
-    if not dry and chosen.danger is not Danger.NONE and not arguments.yes:
+    shown = not dry and plans.only_shown(arguments)
+    if chosen.name == "run":
+        given["plan"] = plans.text_of_file(given["plan"])
+    if chosen.name in ("run", "bulk"):
+        given.setdefault("on_error", "stop")  # nobody is here to tell a paused one to go on
+    if not dry and not shown and chosen.danger is not Danger.NONE and not arguments.yes:
         _confirm(chosen.name, given)
     try:
         async with door(arguments) as manager:
             if dry:
                 given.pop("no_start", None)
                 return _show_plan(await manager.plan(given), arguments.json)
+            if shown:
+                return plans.show(await manager.plan_of(chosen.name, given), arguments)
             operation = await manager.run(chosen.name, given)
     except (ActionError, ApiError, HostError, ValueError) as error:
         raise Failure(str(error)) from error
+    plans.keep(operation, arguments)
     return _show(operation, arguments.json)
 
 
@@ -149,6 +188,12 @@ async def planner(arguments: argparse.Namespace) -> int:
         raise Failure(str(error)) from error
     tell(json.dumps({"strategy": chosen}) if arguments.json else chosen)
     return 0
+
+
+def local_paths(given: dict[str, Any]) -> None:
+    """Make paths on this machine whole: the manager may be another process, elsewhere in the tree."""
+    for name in ("source",) if "source" in given else ("to",):
+        given[name] = str(Path(given.get(name) or ".").expanduser().absolute())
 
 
 def _confirm(name: str, given: Mapping[str, Any]) -> None:
@@ -166,6 +211,8 @@ def _show(operation: dict[str, Any], as_json: bool) -> int:
     done = int(operation["status_code"]) == Status.SUCCESS
     if as_json:
         tell(json.dumps(operation, indent=2))
+    elif (operation.get("metadata") or {}).get("exec"):
+        show_outputs(operation)
     elif done:
         metadata = operation.get("metadata") or {}
         placed = metadata.get("placement") or ()
@@ -176,6 +223,17 @@ def _show(operation: dict[str, Any], as_json: bool) -> int:
     if not done:
         say(operation.get("err") or operation["status"])
     return 0 if done else 1
+
+
+def show_outputs(operation: dict[str, Any]) -> None:
+    """The output of a command in several instances: standard output to ours, with a heading each; errors to stderr."""
+    for label, found in sorted(operation["metadata"]["exec"].items()):
+        code = "" if found["return"] in (0, None) else f" (exit code {found['return']})"
+        tell(f"── {label}{code}")
+        if found["stdout"]:
+            tell(found["stdout"].rstrip("\n"))
+        for line in (found["stderr"] + found["error"]).splitlines():
+            say(f"{label}: {line}")
 
 
 def _show_plan(decisions: list[dict[str, Any]], as_json: bool) -> int:

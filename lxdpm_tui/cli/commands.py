@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from lxdpm_tui.actions import load_all
-from lxdpm_tui.actions.registry import Action, Danger, Param, registry
+from lxdpm_tui.actions.instances import PLANNERS
+from lxdpm_tui.actions.registry import Action, Danger, Param, option, registry
 
 
 def add_actions(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -24,13 +26,19 @@ def _add(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: st
     parser.add_argument("--json", action="store_true", help="answer in JSON")
     if action.danger is not Danger.NONE and name != "plan":
         parser.add_argument("--yes", action="store_true", help="do not ask")
+    if name == "run":
+        parser.add_argument("--dry-run", action="store_true", help="show what would be sent, do nothing")
+        parser.add_argument("--save", type=Path, metavar="FILE", help="keep the plan with what came of it")
+    elif action.name in PLANNERS or name == "bulk":
+        parser.add_argument("--plan", dest="show_plan", action="store_true", help="show what would be sent, do nothing")
+        parser.add_argument("--save", type=Path, metavar="FILE", help="save the plan for `run`, do nothing")
     parser.set_defaults(action=action.name)
 
 
 def _add_param(parser: argparse.ArgumentParser, param: Param) -> None:
     keywords: dict[str, Any] = {"help": param.help}
     if param.kind == "flag":
-        parser.add_argument(_option(param), dest=param.name, action="store_true", help=param.help)
+        parser.add_argument(option(param), dest=param.name, action="store_true", help=param.help)
         return
     if param.kind == "integer":
         keywords["type"] = int
@@ -42,16 +50,8 @@ def _add_param(parser: argparse.ArgumentParser, param: Param) -> None:
         return
     if param.kind == "mapping" or param.many:
         keywords["action"] = "append"
-    name = _option(param)
+    name = option(param)
     parser.add_argument(name, dest=param.name, default=None, **keywords)
-
-
-def _option(param: Param) -> str:
-    """What may be repeated is said in the singular: --profile a --profile b --device data=type=disk."""
-    name = param.name
-    if param.many or param.kind == "mapping":
-        name = name.removesuffix("es") if name.endswith("ses") else name.removesuffix("s")
-    return "--" + name.replace("_", "-")
 
 
 def arguments_of(action: Action, given: argparse.Namespace) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def arguments_of(action: Action, given: argparse.Namespace) -> dict[str, Any]:
             for word in value:
                 key, equals, text = word.partition("=")
                 if not equals or not key:
-                    raise ValueError(f"{_option(param)}: expected KEY=VALUE, not {word!r}")
+                    raise ValueError(f"{option(param)}: expected KEY=VALUE, not {word!r}")
                 pairs[key] = text
             value = pairs
         arguments[param.name] = value

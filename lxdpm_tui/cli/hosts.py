@@ -38,7 +38,7 @@ def _known(path: Path) -> list[HostConfig]:
     return load_hosts(path) if path.exists() else []
 
 
-def _identity(arguments: argparse.Namespace) -> ClientIdentity:
+def identity_of(arguments: argparse.Namespace) -> ClientIdentity:
     state_dir = paths_of(arguments).state_dir
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     return ensure_identity(state_dir)
@@ -64,13 +64,13 @@ def _add(arguments: argparse.Namespace) -> int:
         known_hosts=_from_here(arguments.known_hosts),
     )
     check_host(path, config)  # before a token is used up
-    token, password = _secret(arguments.token), _secret(arguments.password)
+    token, password = secret(arguments.token), secret(arguments.password)
     if not isinstance(address, HttpsAddress) and (token or password):
         raise Failure("--token and --password are for https addresses; sockets and ssh need neither", 2)
-    identity = _identity(arguments)
+    identity = identity_of(arguments)
     try:
         if isinstance(address, HttpsAddress):
-            config = asyncio.run(_pair(config, identity, token, password, arguments.yes))
+            config = asyncio.run(make_trusted(config, identity, token, password, arguments.yes))
         found = asyncio.run(_ask(config, identity))
     except (HostError, ApiError, ValueError) as error:
         raise Failure(f"{arguments.name}: {_text(error)}; nothing was added") from error
@@ -87,12 +87,12 @@ def _from_here(file: str | None) -> str | None:
     return file if file is None or file.startswith("~") else str(Path(file).absolute())
 
 
-def _secret(text: str | None) -> str | None:
+def secret(text: str | None) -> str | None:
     """ "-" reads it from standard input, so that it stands in no argument list."""
     return sys.stdin.readline().strip() if text == "-" else text
 
 
-async def _pair(
+async def make_trusted(
     config: HostConfig, identity: ClientIdentity, token: str | None, password: str | None, yes: bool
 ) -> HostConfig:
     """Make the host trust us; its certificate is confirmed by the token, or by a person."""
@@ -189,7 +189,7 @@ def _check(arguments: argparse.Namespace) -> int:
     chosen = [config for config in hosts if not arguments.name or config.name in arguments.name]
     if not chosen:
         raise Failure("there are no hosts")
-    results = asyncio.run(_check_all(chosen, _identity(arguments)))
+    results = asyncio.run(_check_all(chosen, identity_of(arguments)))
     if arguments.json:
         tell(json.dumps(results, indent=2))
     else:
@@ -239,7 +239,7 @@ def _import(arguments: argparse.Namespace) -> int:
         say(f"{config.name}: {config.address}")
     if not arguments.yes and not _agreed(f"Add {len(wanted)} to {path}?"):
         raise Failure("nothing was added")
-    identity = _identity(arguments)
+    identity = identity_of(arguments)
     failed, added = 0, []
     for config in wanted:
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import logging
+import shlex
 import signal
 import sys
 import tempfile
@@ -13,6 +15,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lxdpm_tui import splash
 from lxdpm_tui.config import ConfigError, HostConfig, Paths, load_hosts, local_sockets
 
 if TYPE_CHECKING:
@@ -31,7 +34,12 @@ class Failure(Exception):
         self.code = code
 
 
+class Held(Failure):
+    """Another manager has the state directory."""
+
+
 def say(text: str) -> None:
+    splash.end()
     print(text, file=sys.stderr, flush=True)
 
 
@@ -60,8 +68,18 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     command = arguments.command
     if command and (arguments.listen or arguments.socket or arguments.ui):
         raise Failure("--listen, --socket and --ui go with --serve or the console", 2)
+    if arguments.demo_instances and arguments.demo is None:
+        raise Failure("--demo-instances goes with --demo", 2)
+    if arguments.connect and (arguments.serve or arguments.listen or arguments.socket or arguments.demo is not None):
+        raise Failure(
+            "--connect works on a server that is there: --serve, --listen, --socket, --demo do not go with it", 2
+        )
+    if arguments.connect_token and not arguments.connect:
+        raise Failure("--token goes with --connect", 2)
     if command and arguments.serve:
         raise Failure("--serve takes no command", 2)
+    if arguments.look_only and (arguments.serve or command):
+        raise Failure("--read-only is for the console; read_only = true in hosts.toml holds for everybody", 2)
     if command == "host":
         from lxdpm_tui.cli import hosts
 
@@ -74,6 +92,12 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from lxdpm_tui.cli import actions
 
         return asyncio.run(actions.planner(arguments))
+    if command in ("shell", "console") or (command == "exec" and not arguments.json and len(arguments.instances) == 1):
+        from lxdpm_tui.cli import inside
+
+        return asyncio.run(inside.run(arguments))
+    if command == "exec" and arguments.words:
+        arguments.run = shlex.join(arguments.words)
     if command:
         from lxdpm_tui.cli import actions
 
@@ -104,8 +128,8 @@ def listed_hosts(arguments: argparse.Namespace) -> tuple[list[HostConfig], str]:
 
 
 @contextlib.asynccontextmanager
-async def open_manager(arguments: argparse.Namespace, demo: bool = False) -> AsyncIterator[Manager]:
-    """The manager that the command line asks for. demo: fall back on the demo fleet when there are no hosts.
+async def open_manager(arguments: argparse.Namespace, empty: bool = False) -> AsyncIterator[Manager]:
+    """The manager that the command line asks for. empty: a fleet without hosts is as good as any.
 
     Raises Failure when another manager has the state directory, or there are no hosts.
     """
@@ -118,27 +142,27 @@ async def open_manager(arguments: argparse.Namespace, demo: bool = False) -> Asy
         count = arguments.demo
         if count is None:
             hosts, _ = listed_hosts(arguments)
-            if not hosts and demo:
-                from lxdpm_tui.cli import DEMO_HOSTS
-
-                count = DEMO_HOSTS
         if count is not None:
-            from lxdpm_tui.demo.fleet import DemoFleet
+            from lxdpm_tui.demo.processes import DemoProcesses
 
-            fleet = await stack.enter_async_context(DemoFleet(count=count))
-            hosts = fleet.hosts
+            each = (arguments.demo_instances,) * 2 if arguments.demo_instances else (6, 30)
+            hosts = (await stack.enter_async_context(DemoProcesses(count, instances_per_host=each))).hosts
             if arguments.state_dir is None:
                 state = stack.enter_context(tempfile.TemporaryDirectory(prefix="lxdpm-demo-"))
                 paths = Paths(paths.hosts_file, Path(state))
-        if not hosts:
+        if not hosts and not empty:
             raise Failure(
                 f"there are no hosts: {paths.hosts_file} is not there or empty, and no LXD or Incus socket was found on"
                 " this machine. Add one with `lxdpm-tui host add NAME ADDRESS`, or try `lxdpm-tui --demo`"
             )
         try:
             manager = await stack.enter_async_context(Manager.open(paths, hosts))
-        except (AlreadyRunning, StoreError) as error:
+        except AlreadyRunning as error:
+            raise Held(str(error)) from error
+        except StoreError as error:
             raise Failure(str(error)) from error
+        if count is None:
+            manager.hosts_file.follow(paths.hosts_file)
         yield manager
 
 
@@ -149,6 +173,7 @@ async def open_manager(arguments: argparse.Namespace, demo: bool = False) -> Asy
 async def serving(arguments: argparse.Namespace, manager: Manager) -> AsyncIterator[Gateway]:
     """The gateway on what the command line asks for. Raises Failure when it cannot listen there."""
     from lxdpm_tui.gateway.server import Gateway
+    from lxdpm_tui.manager import note_socket
 
     listen = _listen_address(arguments.listen) if arguments.listen is not None else None
     socket = (arguments.socket or manager.paths.socket).absolute()
@@ -160,33 +185,96 @@ async def serving(arguments: argparse.Namespace, manager: Manager) -> AsyncItera
         except OSError as error:
             where = f"{socket} or {arguments.listen}" if listen else str(socket)
             raise Failure(f"cannot listen on {where}: {error.strerror or error}") from error
-        yield gateway
+        note_socket(manager.paths, socket)
+        try:
+            yield gateway
+        finally:
+            note_socket(manager.paths, None)
 
 
 @contextlib.asynccontextmanager
-async def _both_doors(arguments: argparse.Namespace) -> AsyncIterator[Manager]:
-    """The console's manager, which serves as well when --listen or --socket asks for it."""
-    async with open_manager(arguments, demo=True) as manager:
-        if arguments.listen is None and arguments.socket is None:
-            yield manager
-        else:
+async def _both_doors(arguments: argparse.Namespace, server: HostConfig | None) -> AsyncIterator[Manager]:
+    """The console's manager. It serves as well, so that a second console on the state directory attaches to it.
+
+    server: attach to this one instead.
+    """
+    from lxdpm_tui.cli import attach
+
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            if server is None:
+                manager = await stack.enter_async_context(open_manager(arguments, empty=True))
+        except Held as held:
+            if arguments.listen is not None or arguments.socket is not None or arguments.demo is not None:
+                raise
+            server = await attach.running_here(paths_of(arguments), str(held))
+        if server is not None:
+            manager = await stack.enter_async_context(attach.attached(arguments, server))
+        elif arguments.listen is not None or arguments.socket is not None:
+            await stack.enter_async_context(serving(arguments, manager))
+        elif manager.paths.state_dir == paths_of(arguments).state_dir:  # not a demo's own
+            await stack.enter_async_context(_serving_behind(arguments, manager))
+        yield manager
+
+
+@contextlib.asynccontextmanager
+async def _serving_behind(arguments: argparse.Namespace, manager: Manager) -> AsyncIterator[None]:
+    """Serve on the state directory's socket as soon as that holds up nobody; a console works without it too."""
+    leave = asyncio.Event()
+    listening = False
+
+    async def serve() -> None:
+        nonlocal listening
+        await asyncio.to_thread(importlib.import_module, "lxdpm_tui.gateway.server")
+        try:
             async with serving(arguments, manager):
-                yield manager
+                listening = True
+                await leave.wait()
+        except Failure as failure:
+            logging.getLogger(__name__).info("no second console can attach: %s", failure)
+
+    behind = asyncio.create_task(serve(), name="socket of the console's manager")
+    try:
+        yield
+    finally:
+        leave.set()
+        if not listening:
+            behind.cancel()
+        await asyncio.wait({behind})
 
 
 def _console(arguments: argparse.Namespace) -> int:
     label = ""
-    if arguments.demo is not None:
+    server = None
+    if arguments.connect:
+        from lxdpm_tui.cli import attach
+
+        server = attach.server_of(arguments)
+    elif arguments.demo is not None:
         label = "DEMO"
     else:
-        hosts, _ = listed_hosts(arguments)
-        label = "" if hosts else "DEMO"
+        listed_hosts(arguments)  # mistakes in the file are told before the screen is taken
     if not sys.stdout.isatty():
         raise Failure("the console needs a terminal; --serve is headless, and each action is a subcommand", 2)
-    from lxdpm_tui.console.app import Console
+    from lxdpm_tui.cli import look
 
-    app = Console(open_manager=lambda: _both_doors(arguments), label=label, before_open=("lxdpm_tui.manager",))
+    app = look.console(
+        arguments,
+        paths_of(arguments),
+        label == "DEMO",
+        open_manager=lambda: _both_doors(arguments, server),
+        open_demo=None if arguments.demo is not None or server else lambda: open_manager(_demo_of(arguments)),
+        label=label,
+        before_open=("lxdpm_tui.manager",),
+    )
     return app.run() or app.return_code or 0
+
+
+def _demo_of(arguments: argparse.Namespace) -> argparse.Namespace:
+    """The same command line, but for a demo with a state directory of its own."""
+    from lxdpm_tui.cli import DEMO_HOSTS
+
+    return argparse.Namespace(**{**vars(arguments), "demo": DEMO_HOSTS, "state_dir": None})
 
 
 async def _serve(arguments: argparse.Namespace) -> int:

@@ -61,6 +61,7 @@ async def _served(arguments: argparse.Namespace, gateway: Host) -> int:
             "token": True,
             "restricted": bool(arguments.project),
             "projects": arguments.project,
+            "read_only": arguments.read_only,
         }
         made = (await gateway.request("POST", "/1.0/certificates", json=body)).metadata["metadata"]
         if not made["addresses"]:
@@ -86,12 +87,21 @@ async def _direct(arguments: argparse.Namespace, paths: Paths) -> int:
             fingerprint = hashlib.sha256(ssl.PEM_cert_to_DER_cert(cert.read_text())).hexdigest()
             kept = await store.get_setting(ADDRESSES) or f"127.0.0.1:{DEFAULT_PORT}"
             row, secret = await trust.make_token(
-                arguments.name, restricted=bool(arguments.project), projects=arguments.project
+                arguments.name,
+                restricted=bool(arguments.project),
+                projects=arguments.project,
+                read_only=arguments.read_only,
             )
             _show_token(_decoded(join_token(row, secret, fingerprint, kept.split("\n"))), arguments.json)
         elif arguments.verb == "list":
             rows = [
-                {"fingerprint": r.fingerprint, "name": r.name, "restricted": r.restricted, "projects": list(r.projects)}
+                {
+                    "fingerprint": r.fingerprint,
+                    "name": r.name,
+                    "restricted": r.restricted,
+                    "projects": list(r.projects),
+                    "read_only": r.read_only,
+                }
                 for r in trust.all()
             ]
             _show(rows, arguments.json)
@@ -122,4 +132,4 @@ def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
         return
     for row in rows:
         where = f"  only {', '.join(row['projects'])}" if row["restricted"] else ""
-        tell(f"{row['fingerprint'][:12]}  {row['name']}{where}")
+        tell(f"{row['fingerprint'][:12]}  {row['name']}{where}{'  read-only' if row['read_only'] else ''}")

@@ -44,9 +44,13 @@ class Cli:
 
     def __call__(self, *words: str) -> Done:
         """In this process."""
+        return self.plain(*self.options, *words)
+
+    def plain(self, *words: str) -> Done:
+        """In this process, exactly these words: neither the hosts file nor the state directory is named."""
         self._capture.readouterr()
         try:
-            code = main([*self.options, *words])
+            code = main([*words])
         except SystemExit as end:  # argparse
             code = end.code if isinstance(end.code, int) else 1
         shown = self._capture.readouterr()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from lxdpm_tui.config import Paths
+from lxdpm_tui.manager import take_lock
 from tests.cli.cli import Cli
 from tests.lab.lab import Lab
 
@@ -60,7 +62,7 @@ def test_launch_stop_and_delete(cli: Cli, clean_lab: Lab) -> None:
     done = cli.process("stop", "web", "--force", "--yes", "--json")
     assert done.code == 0
     assert (done.json["status"], done.json["class"], done.json["err"]) == ("Success", "task", "")
-    assert done.json["metadata"]["hosts"] == {"h3:web": {"status": "done"}}
+    assert done.json["metadata"]["hosts"] == {"h3": {"status": "done", "progress": 100, "error": ""}}
 
     done = cli("start", "web", "nobody")
     assert (done.code, done.out) == (1, "")
@@ -221,15 +223,26 @@ def test_through_the_manager_that_serves(cli: Cli, clean_lab: Lab) -> None:
     assert not (cli.state / "unix.socket").exists()
 
 
-def test_a_manager_that_does_not_serve_is_named(cli: Cli, tmp_path: Path) -> None:
+def test_a_manager_that_serves_elsewhere_is_found(cli: Cli, tmp_path: Path) -> None:
     cli.hosts.write_text(GONE)
     elsewhere = tmp_path / "elsewhere.socket"
-    with cli.serving("--socket", str(elsewhere)) as process:
+    with cli.serving("--socket", str(elsewhere)):
         assert elsewhere.is_socket()
+        assert cli.ok("planner", "gather").out == "gather\n"
+    assert not elsewhere.exists()
+
+
+def test_a_manager_that_does_not_serve_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lxdpm_tui.cli.attach.STARTING", 0.2)
+    cli.hosts.write_text(GONE)
+    cli.state.mkdir(mode=0o700)
+    lock = take_lock(Paths(cli.hosts, cli.state))
+    try:
         done = cli("planner")
         assert done.code == 1
-        assert f"process {process.pid}" in done.err
-    assert not elsewhere.exists()
+        assert f"process {os.getpid()}" in done.err
+    finally:
+        os.close(lock)
 
 
 def test_serving_the_demo(cli: Cli) -> None:

@@ -14,7 +14,7 @@ from lxdpm_tui.cli.commands import arguments_of
 from tests.cli.cli import Cli
 
 load_all()
-OTHERS = {"host", "trust", "planner", "plan"}
+OTHERS = {"host", "trust", "planner", "plan", "shell", "console"}
 
 
 def test_what_may_be_repeated_is_said_in_the_singular() -> None:
@@ -62,7 +62,21 @@ def test_every_argument_of_an_action_can_be_given(name: str) -> None:
             assert list(place.choices or ()) == [str(choice) for choice in param.choices]
     assert "json" in places
     assert ("yes" in places) == (action.danger is not Danger.NONE)
-    taken = {"hosts_file", "state_dir", "demo", "serve", "listen", "socket", "verbose", "command", "action"}
+    taken = {
+        "view",
+        "view_filter",
+        "view_project",
+        "look_only",
+        "hosts_file",
+        "state_dir",
+        "demo",
+        "serve",
+        "listen",
+        "socket",
+        "verbose",
+        "command",
+        "action",
+    }
     assert not taken & {param.name for param in action.params}
 
 

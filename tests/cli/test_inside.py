@@ -1,0 +1,109 @@
+"""shell, console, exec and files from the command line, on real daemons."""
+
+from __future__ import annotations
+
+import termios
+from pathlib import Path
+
+import pytest
+
+from tests.cli.cli import Cli
+from tests.console.inside.window import make
+from tests.console.terminal import Terminal
+from tests.lab.lab import Lab
+
+HOSTS = ("h1", "h2", "h3", "i1")
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("host", HOSTS)
+def test_exec_streams_and_gives_the_commands_own_exit_code(clean_lab: Lab, cli: Cli, host: str) -> None:
+    make(clean_lab, host, "c1")
+    cli.on(clean_lab)
+    done = cli.process("exec", f"{host}:c1", "--", "sh", "-c", "cat; echo to stderr >&2; exit 7", stdin="from here\n")
+    assert (done.code, done.out, done.err) == (7, "from here\n", "to stderr\n")
+    assert cli.process("exec", "c1", "--", "true").code == 0  # the host is found
+    done = cli.process("exec", "c1", "--", "sh", "-c", "exec 2>&-; head -c 3000000 /dev/zero | tr '\\0' x")
+    assert (done.code, len(done.out)) == (0, 3_000_000)
+    assert cli.process("exec", "c1", "--", "not-a-command").code == 127
+
+
+@pytest.mark.timeout(120)
+def test_what_exec_refuses(clean_lab: Lab, cli: Cli) -> None:
+    for host in ("h1", "h2"):
+        make(clean_lab, host, "twin")
+    cli.on(clean_lab)
+    done = cli.process("exec", "twin", "--", "true")
+    assert (done.code, "h1:twin and h2:twin" in done.err) == (1, True)
+    assert "there is no instance nobody" in cli.process("exec", "nobody", "--", "true").err
+    assert cli.process("exec", "nowhere:twin", "--", "true").code == 2
+    assert cli.process("exec", "h1:twin").code == 2
+    assert cli.process("console", "h1:twin").code == 2  # there is no terminal
+
+
+@pytest.mark.timeout(120)
+def test_exec_on_several(clean_lab: Lab, cli: Cli) -> None:
+    for host in ("h1", "i1"):
+        make(clean_lab, host, f"c-{host}")
+    cli.on(clean_lab)
+    done = cli.process("exec", "c-h1", "c-i1", "--json", "--", "hostname")
+    assert done.code == 0
+    assert {label: found["stdout"] for label, found in done.json["metadata"]["exec"].items()} == {
+        "h1:c-h1": "c-h1\n",
+        "i1:c-i1": "c-i1\n",
+    }
+    done = cli.process("exec", "c-h1", "c-i1", "--", "sh", "-c", "hostname; [ $(hostname) = c-h1 ]")
+    assert (done.code, done.out) == (1, "── h1:c-h1\nc-h1\n── i1:c-i1 (exit code 1)\nc-i1\n")
+
+
+@pytest.mark.timeout(120)
+def test_files(clean_lab: Lab, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(clean_lab, "h3", "c1")
+    cli.on(clean_lab)
+    folder = tmp_path / "here"
+    folder.mkdir()
+    (folder / "a").write_text("content")
+    monkeypatch.chdir(folder)
+    cli.ok("file-push", "a", "c1", "--to", "/root/")
+    cli.ok("file-pull", "c1", "/root/a", "b")
+    assert (folder / "b").read_text() == "content"
+    (folder / "a").unlink()
+    cli.ok("file-pull", "c1", "/root/a")
+    assert (folder / "a").read_text() == "content"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_shell_on_a_terminal(clean_lab: Lab, cli: Cli, host: str) -> None:
+    make(clean_lab, host, "c1")
+    cli.on(clean_lab)
+    with Terminal("-m", "lxdpm_tui", *cli.options, "shell", f"{host}:c1", size=(90, 30)) as terminal:
+        before = termios.tcgetattr(terminal.master)
+        terminal.until(b"Leave with")
+        terminal.until(b"# ")
+        assert termios.tcgetattr(terminal.master) != before
+        terminal.press(b"stty size\r")
+        terminal.until(b"30 90")
+        terminal.press(b"exit 5\r")
+        assert terminal.ended() == 5
+        assert termios.tcgetattr(terminal.master) == before
+    with Terminal("-m", "lxdpm_tui", *cli.options, "shell", f"{host}:c1", "--", "sleep", "100") as terminal:
+        terminal.quiet()
+        terminal.press(b"~.")
+        assert terminal.ended() == 255
+        assert termios.tcgetattr(terminal.master)[3] & termios.ICANON
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_console_of_an_instance(clean_lab: Lab, cli: Cli, host: str) -> None:
+    make(clean_lab, host, "c1")
+    cli.on(clean_lab)
+    for _ in range(2):  # it can be attached to again after it was left
+        with Terminal("-m", "lxdpm_tui", *cli.options, "console", f"{host}:c1") as terminal:
+            before = termios.tcgetattr(terminal.master)
+            terminal.until(b"Console of")
+            terminal.quiet()
+            terminal.press(b"\r~.")
+            assert terminal.ended() == 0
+            assert termios.tcgetattr(terminal.master) == before
