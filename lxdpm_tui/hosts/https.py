@@ -50,7 +50,9 @@ class HttpsTransport:
         """See Transport. Every dial is a fresh try here."""
 
     async def close(self) -> None:
-        """See Transport. Nothing is shared."""
+        """See Transport. Handshakes that were given up have ended then: their sockets would outlive the loop."""
+        if left := [task for task in _given_up if task.get_loop() is asyncio.get_running_loop()]:
+            await asyncio.wait(left)
 
     def _tls(self) -> _Resuming:
         if self._context is None:
@@ -135,15 +137,21 @@ async def _connect(address: HttpsAddress) -> socket.socket:
 async def _handshake(address: HttpsAddress, context: ssl.SSLContext, connected: socket.socket) -> asyncio.Transport:
     """TLS on a connection, which is closed when that fails or is cancelled."""
     loop = asyncio.get_running_loop()
-    making = loop.create_task(
-        loop.create_connection(
+    taken = False
+
+    async def make() -> tuple[asyncio.Transport, asyncio.Protocol]:
+        nonlocal taken
+        taken = True
+        return await loop.create_connection(
             asyncio.Protocol,
             sock=connected,
             ssl=context,
             server_hostname=address.host,
             ssl_shutdown_timeout=_SHUTDOWN,
         )
-    )
+
+    making = loop.create_task(make())
+    making.add_done_callback(lambda _: None if taken else connected.close())  # the loop ended before its first turn
     try:
         transport, _ = await asyncio.shield(making)
     except asyncio.CancelledError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import ssl
 import warnings
@@ -155,6 +156,23 @@ async def test_a_tls_session_is_taken_up_again(listener: Listener, identity: Cli
         await reused(transport)
     server.close()
     await settled()
+
+
+async def test_a_loop_that_ends_in_the_middle_of_a_dial_leaves_nothing_open(
+    listener: Listener, identity: ClientIdentity
+) -> None:
+    """At each of its first moments; a socket that is left is a ResourceWarning, which is an error here."""
+
+    async def begin(turns: int) -> bool:
+        transport = HttpsTransport(listener.address, identity, listener.identity.fingerprint())
+        dialling = asyncio.create_task(transport.dial(asyncio.Protocol))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        return dialling.done()
+
+    for turns in range(6):
+        assert not await asyncio.to_thread(asyncio.run, begin(turns))
+        gc.collect()
 
 
 class _Reads(asyncio.Protocol):
