@@ -15,6 +15,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--filter", dest="view_filter", metavar="TEXT", default="", help="and filter it")
     parser.add_argument("--project", dest="view_project", metavar="NAME", default="", help="and only one project")
     parser.add_argument("--read-only", dest="look_only", action="store_true", help="look only: every change is refused")
+    parser.add_argument(
+        "--web",
+        metavar="[ADDR:]PORT",
+        nargs="?",
+        const="",
+        help="serve the console to a browser on this machine, read-only",
+    )
+    parser.add_argument("--web-writable", action="store_true", help="with --web: let it change things too")
 
 
 def console(arguments: argparse.Namespace, paths: Paths, demo: bool, **more: Any) -> Console:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import importlib
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -76,8 +77,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         )
     if arguments.connect_token and not arguments.connect:
         raise Failure("--token goes with --connect", 2)
-    if command and arguments.serve:
-        raise Failure("--serve takes no command", 2)
+    if command and (arguments.serve or arguments.web is not None):
+        raise Failure("--serve and --web take no command", 2)
+    if arguments.web is not None and arguments.connect:
+        raise Failure("--web opens a manager of its own: --connect does not go with it", 2)
     if arguments.look_only and (arguments.serve or command):
         raise Failure("--read-only is for the console; read_only = true in hosts.toml holds for everybody", 2)
     if command == "host":
@@ -102,7 +105,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from lxdpm_tui.cli import actions
 
         return asyncio.run(actions.action(arguments))
-    if arguments.serve:
+    if arguments.web_writable and arguments.web is None:
+        raise Failure("--web-writable goes with --web", 2)
+    if arguments.serve or arguments.web is not None:
         return asyncio.run(_serve(arguments))
     return _console(arguments)
 
@@ -254,7 +259,7 @@ def _console(arguments: argparse.Namespace) -> int:
         label = "DEMO"
     else:
         listed_hosts(arguments)  # mistakes in the file are told before the screen is taken
-    if not sys.stdout.isatty():
+    if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:  # which --web sets
         raise Failure("the console needs a terminal; --serve is headless, and each action is a subcommand", 2)
     from lxdpm_tui.cli import look
 
@@ -284,8 +289,14 @@ async def _serve(arguments: argparse.Namespace) -> int:
         loop.add_signal_handler(number, stop.set)
     async with open_manager(arguments) as manager, serving(arguments, manager) as gateway:
         socket = (arguments.socket or manager.paths.socket).absolute()
-        tell(" ".join(["ready", f"unix:{socket}", *(f"https://{text}" for text in gateway.addresses)]))
-        await stop.wait()
+        ready = ["ready", f"unix:{socket}", *(f"https://{text}" for text in gateway.addresses)]
+        async with contextlib.AsyncExitStack() as stack:
+            if arguments.web is not None:
+                from lxdpm_tui.cli import web
+
+                ready.append(await stack.enter_async_context(web.serving_web(arguments, socket)))
+            tell(" ".join(ready))
+            await stop.wait()
     return 0
 
 
