@@ -16,7 +16,7 @@ from aiohttp import web
 
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.gateway.access import without_secrets
-from lxdpm_tui.gateway.operations import Operation, Operations
+from lxdpm_tui.gateway.operations import Operation, Operations, shown_of
 
 if TYPE_CHECKING:
     from lxdpm_tui.manager import Manager
@@ -90,12 +90,9 @@ class Hub:
         if not any(client.wants(event.type, event.project) for client in self._clients):
             return
         shown = _raw.decode(message)
-        location = msgspec.Raw(msgspec.json.encode(host))
-        shown["location"] = location
+        shown["location"] = msgspec.Raw(msgspec.json.encode(host))
         if event.type == "operation":
-            metadata = _raw.decode(event.metadata)
-            metadata["location"] = location
-            shown["metadata"] = msgspec.Raw(msgspec.json.encode(metadata))
+            shown["metadata"] = msgspec.Raw(msgspec.json.encode(shown_of(host, event.metadata)))
         self._send(event.type, event.project, msgspec.json.encode(shown))
 
     def _announce(self, operation: Operation) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -92,8 +93,7 @@ class Operations:
         project: as the event's envelope or the request says it; LXD's own object often does not.
         requestor: whose request was answered by it.
         """
-        shown = _raw.decode(raw)
-        shown["location"] = msgspec.Raw(msgspec.json.encode(host))
+        shown = shown_of(host, raw)
         id = str(msgspec.json.decode(shown["id"]))
         code = int(msgspec.json.decode(shown.get("status_code", msgspec.Raw(b"103"))))
         found = self._put(id, host, project, shown, code)
@@ -215,6 +215,22 @@ class Operations:
         """Cancel a task of ours; None when it is none, False when it cannot be cancelled."""
         task = self._manager.tasks.tasks.get(id)
         return None if task is None else task.cancel()
+
+
+def shown_of(host: str, raw: msgspec.Raw | bytes) -> Raw:
+    """A host's operation as clients of the fleet see it: with its location, and with backups told as LXD 5.0 does.
+
+    The client of LXD 5.0 cuts off that very beginning to have the name; all later ones, and Incus', take what is
+    behind the last slash.
+    """
+    shown = _raw.decode(raw)
+    shown["location"] = msgspec.Raw(msgspec.json.encode(host))
+    if b'"backups"' in bytes(shown.get("resources", b"")):
+        resources: dict[str, Any] = msgspec.json.decode(shown["resources"])
+        urls = resources["backups"] or ()
+        resources["backups"] = [f"/1.0/backups/{urlsplit(url).path.rpartition('/')[2]}" for url in urls]
+        shown["resources"] = msgspec.Raw(msgspec.json.encode(resources))
+    return shown
 
 
 def _project_of(shown: Raw) -> str:

@@ -30,6 +30,16 @@ async def sleeping(client: Client, host: str, seconds: int = 60) -> Answer:
     return answer
 
 
+@pytest.mark.parametrize("host", ["h1", "i1"])
+async def test_backups_are_told_so_that_every_client_finds_them(client: Client, clean_lab: Lab, host: str) -> None:
+    await client.create("c1", host)
+    answer = await client.ask("POST", "/1.0/instances/c1/backups", {"name": "b0"})
+    assert answer.metadata["resources"]["backups"] == ["/1.0/backups/b0"]
+    assert answer.metadata["resources"]["instances"] == ["/1.0/instances/c1"]
+    ended = await client.get(f"/1.0/operations/{answer.metadata['id']}/wait")
+    assert (ended["status"], ended["resources"]["backups"]) == ("Success", ["/1.0/backups/b0"])
+
+
 async def test_unknown(client: Client, manager: Manager, clean_lab: Lab) -> None:
     for path in (UNKNOWN, f"{UNKNOWN}/wait", f"{UNKNOWN}/websocket?secret=x"):
         answer = await client.ask("GET", path)
