@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from aiohttp import web
 
 from lxdpm_tui.actions import resolve
@@ -9,12 +12,21 @@ from lxdpm_tui.actions.create import refusal
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet.inventory import Key
 from lxdpm_tui.gateway import proxy
-from lxdpm_tui.gateway.backup_index import read_head
+from lxdpm_tui.gateway.backup_index import Backup, read_head
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.scheduler.model import Request
 
 # Keys that a backup may hold, and the extension without which a host refuses the whole backup for one.
 _NEEDED = {"volatile.uuid.generation": "instance_generation_id"}
+
+
+def preferred(call: Call, request: Request, backup: Backup) -> Request:
+    """Incus refuses what LXD 5.0 exports without the snapshots that there are ("Backup snapshots mismatch"); LXD takes
+    its own and Incus'. Such a backup cannot be told by its index, so that one without snapshots goes to LXD first."""
+    if request.targets or re.search(r"^snapshots:", backup.index, re.M):
+        return request
+    hosts = call.manager.inventory.hosts.values()
+    return replace(request, targets=frozenset(host.name for host in hosts if host.kind == "lxd"))
 
 
 async def import_backup(call: Call) -> web.StreamResponse:
@@ -41,7 +53,9 @@ async def import_backup(call: Call) -> web.StreamResponse:
     )
     manager.claims.add(claim)
     try:
-        decision, reservation = await manager.scheduler.place(request)
+        decision, reservation = await manager.scheduler.place(preferred(call, request, backup))
+        if reservation is None:
+            decision, reservation = await manager.scheduler.place(request)
         if reservation is None:
             raise ActionError(refusal(decision), 503)
         host = reservation.host

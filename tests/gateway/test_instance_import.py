@@ -1,0 +1,30 @@
+"""Backups of any host come in on a host that takes them."""
+
+from __future__ import annotations
+
+from tests.gateway.client import Client
+from tests.lab.lab import Lab
+
+
+async def test_a_backup_without_the_snapshots_that_there_are(client: Client, clean_lab: Lab) -> None:
+    """As LXD 5.0 exports it, Incus would refuse it; it is placed by chance among the others."""
+    await client.create("c1", "h1")
+    await client.done("POST", "/1.0/instances/c1/snapshots", {"name": "s0"})
+    await client.done("POST", "/1.0/instances/c1/backups", {"name": "b0", "instance_only": True})
+    exported = await client.ask("GET", "/1.0/instances/c1/backups/b0/export")
+    assert exported.status == 200
+    kinds = set()
+    for number in range(8):
+        await client.done("POST", "/1.0/instances", exported.body, {"X-LXD-name": f"p{number}"})
+        kinds.add((await client.get(f"/1.0/instances/p{number}"))["location"][0])
+    assert kinds == {"h"}
+
+
+async def test_a_backup_with_its_snapshots(client: Client, clean_lab: Lab) -> None:
+    await client.create("c1", "h1")
+    await client.done("POST", "/1.0/instances/c1/snapshots", {"name": "s0"})
+    await client.done("POST", "/1.0/instances/c1/backups", {"name": "b0"})
+    exported = await client.ask("GET", "/1.0/instances/c1/backups/b0/export")
+    await client.done("POST", "/1.0/instances?target=i1", exported.body, {"X-LXD-name": "p0"})
+    found = await client.get("/1.0/instances/p0?recursion=1")
+    assert (found["location"], [s["name"] for s in found["snapshots"]]) == ("i1", ["s0"])
