@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -71,8 +72,8 @@ def test_a_device_of_ones_own_wins_over_the_short_word() -> None:
 def test_several() -> None:
     assert [body["name"] for body in bodies(name="c", count=3)] == ["c-1", "c-2", "c-3"]
     assert [body["name"] for body in bodies(count=2)] == ["", ""]
-    for count in (0, -1):
-        with pytest.raises(ActionError, match="count must be 1 or more"):
+    for count in (0, -1, 1001):
+        with pytest.raises(ActionError, match="count must be 1 to 1000"):
             bodies(count=count)
 
 
@@ -91,15 +92,16 @@ def test_devices_in_words() -> None:
 
 
 async def test_launch_of_several(manager: Manager, clean_lab: Lab) -> None:
-    task = await done(manager, "launch", image="busybox", name="c", count=5, strategy="scatter")
+    task = await done(manager, "launch", image="busybox", name="c", count=8, strategy="scatter")
     placed = {each["instance"]: each["chosen"] for each in task.metadata["placement"]}
-    assert set(placed) == {f"c-{n}" for n in range(1, 6)}
-    assert set(placed.values()) == set(ALL), "they spread"
+    assert set(placed) == {f"c-{n}" for n in range(1, 9)}
+    # An empty host counts as one with an instance: so each has two before any has three, but one may be second first.
+    assert Counter(placed.values()) == dict.fromkeys(ALL, 2)
     for name, host in placed.items():
         row = await api(clean_lab, host, "GET", f"/1.0/instances/{name}")
         assert row["status"] == "Running"
         assert where(manager, name) == [host]
-    assert task.resources["instances"] == [f"/1.0/instances/c-{n}" for n in range(1, 6)]
+    assert task.resources["instances"] == [f"/1.0/instances/c-{n}" for n in range(1, 9)]
     assert {task.hosts[host]["status"] for host in ALL} == {"done"}
     assert not manager.claims
     for explanation in task.metadata["placement"]:
