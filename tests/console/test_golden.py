@@ -190,9 +190,21 @@ def words_of(svg: str) -> list[str]:
     return [html.unescape(part) for part in re.findall(r">([^<>\n]+)</text>", svg)]
 
 
-def check(pilot: Pilot[Any], golden: SnapshotAssertion) -> None:
+async def steady(pilot: Pilot[Any]) -> str:
+    """The picture once nothing changes any more, and no host is being asked."""
+    await until(pilot, lambda: "Asking the hosts" not in shown(pilot))
+    last, same = "", 0
+    async with asyncio.timeout(20):
+        while same < 14:  # tables paint at most four times a second
+            await pilot.pause(0.05)
+            svg = pilot.app.export_screenshot(simplify=True)
+            last, same = svg, same + 1 if svg == last else 0
+    return last
+
+
+async def check(pilot: Pilot[Any], golden: SnapshotAssertion) -> None:
     """The screen is the golden one; else say which words differ."""
-    svg = pilot.app.export_screenshot(simplify=True)
+    svg = await steady(pilot)
     if svg != golden:
         [execution] = golden.executions.values()
         before = words_of(str(execution.recalled_data or ""))
@@ -208,12 +220,12 @@ async def test_screen(name: str, golden: SnapshotAssertion) -> None:
     async with stage(size, world) as pilot:
         await act(pilot, world)
         await pilot.pause()
-        check(pilot, golden)
+        await check(pilot, golden)
 
 
 async def test_no_hosts(golden: SnapshotAssertion) -> None:
     async with stage(SMALL, World()) as pilot:
-        check(pilot, golden)
+        await check(pilot, golden)
 
 
 async def test_connecting(golden: SnapshotAssertion) -> None:
@@ -221,5 +233,5 @@ async def test_connecting(golden: SnapshotAssertion) -> None:
     app = Console(open_manager=opener(World(), gate), label="DEMO")
     async with app.run_test(size=SMALL) as pilot:
         await pilot.pause()
-        check(pilot, golden)
+        await check(pilot, golden)
         gate.set()
