@@ -195,7 +195,7 @@ async def steady(pilot: Pilot[Any]) -> str:
     await until(pilot, lambda: "Asking the hosts" not in shown(pilot))
     last, same = "", 0
     async with asyncio.timeout(20):
-        while same < 14:  # tables paint at most four times a second
+        while same < 4:
             await pilot.pause(0.05)
             svg = pilot.app.export_screenshot(simplify=True)
             last, same = svg, same + 1 if svg == last else 0
