@@ -78,7 +78,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.connect_token and not arguments.connect:
         raise Failure("--token goes with --connect", 2)
     if command and (arguments.serve or arguments.web is not None):
-        raise Failure("--serve and --web take no command", 2)
+        raise Failure(f"{'--serve' if arguments.serve else '--web'} takes no command", 2)
     if arguments.web is not None and arguments.connect:
         raise Failure("--web opens a manager of its own: --connect does not go with it", 2)
     if arguments.look_only and (arguments.serve or command):
