@@ -136,7 +136,7 @@ ANSI = completed(
 )
 """The terminal's own 16 colours, whatever they are."""
 
-_COLORS = (
+COLORS = (
     "primary",
     "secondary",
     "accent",
@@ -151,7 +151,7 @@ _COLORS = (
 PLAIN = completed(
     "lxdpm-plain",
     DARK,
-    dict.fromkeys(_COLORS, "ansi_default"),
+    dict.fromkeys(COLORS, "ansi_default"),
     dict.fromkeys((*DARK.variables, "ansi-background", "ansi-foreground"), "ansi_default"),
     ansi=True,
 )

@@ -8,28 +8,15 @@ from textual.color import Color, ColorParseError
 from textual.theme import Theme
 
 from lxdpm_tui.console.files.toml import Document
-from lxdpm_tui.console.theme import LIGHT, completed
-
-_COLORS = (
-    "primary",
-    "secondary",
-    "accent",
-    "foreground",
-    "background",
-    "surface",
-    "panel",
-    "success",
-    "warning",
-    "error",
-)
+from lxdpm_tui.console.theme import COLORS, LIGHT, completed
 
 
 def read_theme(path: Path) -> Theme:
     """A theme; what it does not say is as in the console's own dark or light one. Raises ConfigError."""
     document = Document(path)
     data = document.data
-    document.known("", data, ("name", "dark", "variables", *_COLORS))
-    given = {key: document.text("", data, key) for key in _COLORS if key in data}
+    document.known("", data, ("name", "dark", "variables", *COLORS))
+    given = {key: document.text("", data, key) for key in COLORS if key in data}
     variables = data.get("variables", {})
     if not isinstance(variables, dict) or not all(isinstance(each, str) for each in variables.values()):
         document.wrong("", "variables", "expected a table of texts")
