@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
+
+MODULES = (
+    "edit",
+    "exec",
+    "files",
+    "hosts",
+    "hosts_edit",
+    "hosts_import",
+    "images",
+    "instances",
+    "networks",
+    "plan_actions",
+    "profile_level",
+    "profiles",
+    "projects",
+    "storage",
+)
+"""Those of this room that enter actions in the registry."""
+
 
 def load_all() -> None:
-    """Enter every action in the registry. They are modules of their own, loaded late to keep the start quick."""
-    from lxdpm_tui.actions import (
-        edit,
-        exec,
-        files,
-        hosts,
-        hosts_edit,
-        hosts_import,
-        images,
-        instances,
-        networks,
-        plan_actions,
-        profile_level,
-        profiles,
-        projects,
-        storage,
-    )
-
-    del (
-        edit,
-        exec,
-        files,
-        hosts,
-        hosts_edit,
-        hosts_import,
-        images,
-        instances,
-        networks,
-        plan_actions,
-        profile_level,
-        profiles,
-        projects,
-        storage,
-    )
+    """Enter every action in the registry. Loaded late to keep the start quick."""
+    for module in MODULES:
+        importlib.import_module(f"{__name__}.{module}")
