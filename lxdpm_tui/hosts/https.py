@@ -81,8 +81,10 @@ class _Resuming(ssl.SSLContext):
     ) -> ssl.SSLObject:
         # Tickets come after the handshake, with the first answer: so they are looked for only now; and only after a
         # full handshake, since Python copies a session by writing it out.
-        if self._latest is not None and not self._latest.session_reused:
-            found = self._latest.session
+        latest = self._latest
+        ended = latest is not None and latest.version() is not None  # else OpenSSL fails to write the session out
+        if latest is not None and ended and not latest.session_reused:
+            found = latest.session
             if found is not None and found.has_ticket:
                 self._session = found
         self._latest = super().wrap_bio(incoming, outgoing, server_side, server_hostname, self._session)

@@ -158,6 +158,51 @@ async def test_a_tls_session_is_taken_up_again(listener: Listener, identity: Cli
     await settled()
 
 
+async def test_a_handshake_that_never_ended_does_no_harm_to_the_next(
+    listener: Listener, identity: ClientIdentity
+) -> None:
+    """A frozen host: its kernel takes the connection, nobody answers. OpenSSL cannot write such a session out."""
+    silent = True
+
+    async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hello = await reader.read(65536)
+        if silent:
+            asked.set()
+            await reader.read()
+        else:
+            there_reader, there = await asyncio.open_connection("127.0.0.1", listener.address.port)
+            there.write(hello)
+            await asyncio.gather(pass_on(reader, there), pass_on(there_reader, writer))
+            there.transport.abort()
+        writer.transport.abort()
+        ended.release()
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    asked, ended = asyncio.Event(), asyncio.Semaphore(0)
+    server = await asyncio.start_server(between, "127.0.0.1", 0)
+    address = HttpsAddress("127.0.0.1", server.sockets[0].getsockname()[1])
+    transport = HttpsTransport(address, identity, listener.identity.fingerprint())
+    dialling = asyncio.ensure_future(transport.dial(asyncio.Protocol))
+    await asked.wait()
+    dialling.cancel()
+    await asyncio.gather(dialling, return_exceptions=True)
+    silent = False
+    async with asyncio.timeout(10):
+        connection, _ = await transport.dial(asyncio.Protocol)
+    connection.abort()
+    for _ in range(2):
+        await asyncio.wait_for(ended.acquire(), 10)
+    await asyncio.wait_for(listener.ended.acquire(), 10)
+    await transport.close()
+    server.close()
+    await settled()
+
+
 async def test_a_loop_that_ends_in_the_middle_of_a_dial_leaves_nothing_open(
     listener: Listener, identity: ClientIdentity
 ) -> None:
