@@ -30,6 +30,10 @@ class Trail:
     def here(self) -> Stop:
         return self.stops[self.at]
 
+    def begin(self, stop: Stop) -> None:
+        """This is the first stop; what was before, keys of somebody quick, is forgotten."""
+        self.stops, self.at = [stop], 0
+
     def visit(self, stop: Stop) -> None:
         """Go on to a stop; what was ahead is forgotten."""
         if stop[:2] == self.here[:2]:

@@ -127,7 +127,7 @@ async def test_what_is_cancelled_leaves_nothing_half(clean_lab: Lab, tmp_path: P
         assert await there(files, "/root")
 
         clean_lab.hosts[host].cli(
-            "exec", "c1", "--", "sh", "-c", "mkdir /d; dd if=/dev/zero of=/d/z bs=1M count=300; echo a >/d/a"
+            "exec", "c1", "--", "sh", "-c", "mkdir /d; dd if=/dev/null of=/d/z bs=1M seek=3000; echo a >/d/a"
         )
         out = tmp_path / "out"
         task = await manager.run("file-pull", instance="c1", path="/d", to=str(out))

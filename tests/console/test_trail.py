@@ -42,3 +42,12 @@ def test_it_does_not_grow_for_ever() -> None:
         trail.visit(Stop("instances", f"web-{number}"))
     assert len(trail.stops) == KEPT
     assert trail.here.query == f"web-{2 * KEPT - 1}"
+
+
+def test_it_begins_again_wherever_it_was() -> None:
+    trail = Trail()
+    trail.visit(Stop("hosts"))
+    trail.begin(Stop("images"))
+    assert (trail.here, trail.stops, trail.step(-1)) == (Stop("images"), [Stop("images")], None)
+    trail.visit(Stop("tasks"))
+    assert trail.step(-1) == Stop("images")
