@@ -20,6 +20,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.image import SVGImageSnapshotExtension
 from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
 
 from lxdpm_tui.console.app import Console
 from lxdpm_tui.console.screens.main import MainScreen
@@ -78,7 +79,7 @@ async def hang(pilot: Pilot[int], world: World) -> None:
     world.inventory.update_host("h3", status=HostStatus.UNREACHABLE, reason="no route to host", since=NOW - 3720,
                                 retry_at=NOW + 58)  # fmt: skip
     world.inventory.update_host("h4", status=HostStatus.CONNECTING, reason="", since=NOW - 1)
-    await until(pilot, lambda: "unreachable" in shown(pilot) or "SEEN" in shown(pilot))
+    await until(pilot, lambda: "1 of 4 hosts" in shown(pilot) and "h2 unreachable" in shown(pilot))
 
 
 async def hang_hosts(pilot: Pilot[int], world: World) -> None:
@@ -93,7 +94,7 @@ async def comes_back(pilot: Pilot[int], world: World) -> None:
         for row in list(world.inventory.instances[host].values()):
             row.seen = NOW
         world.inventory.update_host(host, status=HostStatus.ONLINE, reason="", since=NOW)
-    await until(pilot, lambda: "SEEN" not in shown(pilot))
+    await until(pilot, lambda: "SEEN" not in shown(pilot) and "all well" in shown(pilot))
 
 
 async def strange_names(pilot: Pilot[int], world: World) -> None:
@@ -106,7 +107,7 @@ async def strange_names(pilot: Pilot[int], world: World) -> None:
         "tab\there",
     ):
         world.inventory.put("instances", msgspec.structs.replace(first, name=name))
-    await pilot.pause()
+    await until(pilot, lambda: "of 29 instances" in shown(pilot))
 
 
 async def tasks_of_all_kinds(pilot: Pilot[int], world: World) -> None:
@@ -191,11 +192,13 @@ def words_of(svg: str) -> list[str]:
 
 
 async def steady(pilot: Pilot[Any]) -> str:
-    """The picture once nothing changes any more, and no host is being asked."""
+    """The picture once nothing changes any more, and no host is being asked. Cursors do not blink."""
     await until(pilot, lambda: "Asking the hosts" not in shown(pilot))
     last, same = "", 0
-    async with asyncio.timeout(20):
-        while same < 4:
+    async with asyncio.timeout(60):
+        while same < 8:
+            for field in (*pilot.app.screen.query(Input), *pilot.app.screen.query(TextArea)):
+                field.cursor_blink = False
             await pilot.pause(0.05)
             svg = pilot.app.export_screenshot(simplify=True)
             last, same = svg, same + 1 if svg == last else 0
@@ -207,7 +210,7 @@ async def check(pilot: Pilot[Any], golden: SnapshotAssertion) -> None:
     svg = await steady(pilot)
     if svg != golden:
         [execution] = golden.executions.values()
-        before = words_of(str(execution.recalled_data or ""))
+        before = words_of(bytes(execution.recalled_data or b"").decode())
         changed = "\n".join(difflib.unified_diff(before, words_of(svg), "golden", "now", lineterm="", n=0))
         pytest.fail(f"the screen differs{'' if changed else ' in its colours only'}:\n{changed}\n\n{shown(pilot)}")
 
