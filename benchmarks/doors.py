@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import re
+import resource
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from lxdpm_tui.hosts.https import client_context
@@ -91,6 +93,39 @@ async def enrol(lab: Lab, client: Client) -> None:
     lines = lab.client_cert.read_text().splitlines()
     certificate = "".join(line for line in lines if not line.startswith("-"))
     await client.done("POST", "/1.0/certificates", {"name": "bench", "type": "client", "certificate": certificate})
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used, all its threads."""
+    return time.clock_gettime(~pid << 3 | 2)  # CPUCLOCK_SCHED of another process, as clock_getcpuclockid(3) makes it
+
+
+def unix_remotes(folder: Path, remotes: Mapping[str, Path]) -> None:
+    """Configure the `lxc` of that folder with remotes at unix sockets."""
+    folder.mkdir()
+    lines = [
+        f"  {name}:\n    addr: unix:{path}\n    public: false\n    protocol: lxd\n" for name, path in remotes.items()
+    ]
+    first = next(iter(remotes))
+    (folder / "config.yml").write_text(f"default-remote: {first}\nremotes:\n{''.join(lines)}aliases: {{}}\n")
+
+
+async def lxc_list(folder: Path, remote: str) -> float:
+    """Seconds that `lxc list REMOTE:` takes, from the start of its process to its end. folder: its configuration."""
+    environment = {**os.environ, "LXD_CONF": str(folder), "HOME": str(folder)}
+    started = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        "lxc", "list", f"{remote}:", env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    if await process.wait():
+        raise RuntimeError(f"lxc list {remote}: fails")
+    return time.perf_counter() - started
+
+
+def cpu_of_ended() -> float:
+    """Processor time of all child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @contextlib.asynccontextmanager

@@ -26,6 +26,7 @@ from textual.widgets import DataTable
 from benchmarks.console_on import rows
 from lxdpm_tui import cli
 from lxdpm_tui.cli import run
+from lxdpm_tui.console import turns
 from lxdpm_tui.console.app import Console
 from lxdpm_tui.console.columns import Look
 from lxdpm_tui.console.resources import instances
@@ -187,4 +188,4 @@ async def main(file: Path, what: str, hosts: int, each: int, ticking: bool) -> N
 
 if __name__ == "__main__":
     name, kind, count, instances_each, mode = sys.argv[1:]
-    asyncio.run(main(Path(name), kind, int(count), int(instances_each), mode == "tick"))
+    turns.run(main(Path(name), kind, int(count), int(instances_each), mode == "tick"))
