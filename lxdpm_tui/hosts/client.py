@@ -1,12 +1,13 @@
-"""HTTP over any Transport: one aiohttp session whose connections are dialled by the transport.
+"""HTTP over any Transport: short requests by exchange.py; uploads and websockets by an aiohttp session whose
+connections are dialled by the transport.
 
-Every touch of what aiohttp does not call public is in this module; all of it was read in aiohttp 3.14.5, and
+Every touch of what aiohttp does not call public is in these two modules; all of it was read in aiohttp 3.14.5, and
 pyproject.toml keeps to 3.14:
 - BaseConnector._create_connection is where its own connectors (TCP, unix) make a connection; ResponseHandler is the
   protocol that the session expects on it, and its read_timeout the limit of silence while a body is read.
 - ResponseHandler._drop_timeout ends that limit, when the connection is taken over in the middle of a body (relay.py).
 - ClientSession._retry_connection: aiohttp sends PUT and DELETE again when a kept-alive connection turns out dead; on a
-  daemon the second DELETE of a thing answers 404. Only GET and HEAD are sent again, here.
+  daemon the second DELETE of a thing answers 404. Only GET and HEAD are sent again, in exchange.py.
 """
 
 from __future__ import annotations
@@ -18,21 +19,18 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, M
 from typing import Any
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from yarl import URL
 
+from lxdpm_tui.hosts.exchange import KEEP_ALIVE, LIMIT, READ_BUFFER, Answer, Exchanges, Handler, silence
 from lxdpm_tui.hosts.kernel_relay import is_plain, splice
 from lxdpm_tui.hosts.relay import Relay
 from lxdpm_tui.hosts.transport import ConnectionLost, Deadlines, HostError, P, TimedOut, Transport
 
 Body = bytes | AsyncIterable[bytes] | None
 
-LIMIT = 1 << 20  # bytes of a header line or field: LXD takes as much
-KEEP_ALIVE = 15.0  # seconds: LXD from 6.8 and Incus 7 close idle connections at 30 s
 BASE = "http://lxd"  # only the Host header; the transport knows where to dial
-_READ_BUFFER = 1 << 18
 _WHOLE = 1 << 18  # bytes of a body that is sent in one piece
 _BROKEN = (aiohttp.ClientError, HttpProcessingError, OSError)
 
@@ -46,56 +44,48 @@ class HttpClient:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
         self._session: aiohttp.ClientSession | None = None
+        self._exchanges = Exchanges(self._connect)
+
+    @property
+    def round_trip(self) -> float:
+        """See Exchanges."""
+        return self._exchanges.round_trip
 
     async def send(
-        self, method: str, target: str, headers: Mapping[str, str] | None, data: Body, deadlines: Deadlines
-    ) -> aiohttp.ClientResponse:
+        self, method: str, target: str, headers: Mapping[str, str], data: Body, deadlines: Deadlines
+    ) -> Answer:
         """Send a request and await the head of its answer. target: path and query, percent-encoded as on the wire.
 
-        The answer's body is then read within deadlines.idle per silence. The caller must release() the response.
+        The answer's body is then read within deadlines.idle per silence. The caller must release() the answer.
         """
-        session = self._opened()
-        again = data is None and method in ("GET", "HEAD")
-        while True:
-            try:
-                return await self._send(session, method, target, headers, data, deadlines)
-            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-                if not again or session.closed:
-                    raise fault(error) from error
-                again = False
-            except _BROKEN as error:
-                raise fault(error) from error
+        try:
+            if data is None or (isinstance(data, bytes) and len(data) <= _WHOLE):
+                return await self._exchanges.ask(method, target, headers, data, deadlines)
+            if isinstance(data, bytes):
+                headers = CIMultiDict(headers)
+                headers["Content-Length"] = str(len(data))
+                data = _slices(data)
+            return await self._upload(method, target, headers, data, deadlines)
+        except _BROKEN as error:
+            raise fault(error) from error
 
-    async def _send(
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        target: str,
-        headers: Mapping[str, str] | None,
-        data: Body,
-        deadlines: Deadlines,
-    ) -> aiohttp.ClientResponse:
-        if isinstance(data, bytes) and len(data) > _WHOLE:
-            headers = CIMultiDict(headers or {})
-            headers["Content-Length"] = str(len(data))
-            data = _slices(data)
-        # A short body is not watched chunk by chunk: one limit for all of it, the answer's head included.
-        whole = deadlines.connect + deadlines.idle + deadlines.first_byte
+    async def _upload(
+        self, method: str, target: str, headers: Mapping[str, str], data: AsyncIterable[bytes], deadlines: Deadlines
+    ) -> Answer:
         upload = None
         try:
-            async with asyncio.timeout(whole) as limit:
-                if data is not None and not isinstance(data, bytes):
-                    upload = _Upload(data, limit, deadlines)
-                response = await session.request(
+            async with asyncio.timeout(deadlines.connect + deadlines.idle + deadlines.first_byte) as limit:
+                upload = _Upload(data, limit, deadlines)
+                response = await self._opened().request(
                     method,
                     URL(BASE + target, encoded=True),
                     headers=headers,
-                    data=data if upload is None else upload.chunks(),
+                    data=upload.chunks(),
                     allow_redirects=False,
                     timeout=_client_timeout(deadlines.connect, deadlines.first_byte),
                 )
         except TimeoutError as error:
-            raise TimedOut(_silence(deadlines.first_byte)) from error
+            raise TimedOut(silence(deadlines.first_byte)) from error
         except aiohttp.ClientError:
             if upload is not None and upload.failure is not None:
                 raise upload.failure from None
@@ -103,10 +93,11 @@ class HttpClient:
         finally:
             if upload is not None:
                 upload.limit = None
-        if (connection := response.connection) is not None and (protocol := connection.protocol) is not None:
+        protocol = response.connection.protocol if response.connection is not None else None
+        if protocol is not None:
             protocol.read_timeout = deadlines.idle
             protocol.start_timeout()
-        return response
+        return Answer(response.status, response.headers, response.content, protocol, response.release)
 
     @contextlib.asynccontextmanager
     async def websocket(
@@ -125,7 +116,7 @@ class HttpClient:
                     timeout=aiohttp.ClientWSTimeout(ws_close=1.0),
                 )
         except TimeoutError as error:
-            raise TimedOut(_silence(deadlines.first_byte)) from error
+            raise TimedOut(silence(deadlines.first_byte)) from error
         except _BROKEN as error:
             raise fault(error) from error
         try:
@@ -135,7 +126,7 @@ class HttpClient:
 
     async def relay(
         self,
-        response: aiohttp.ClientResponse,
+        answer: Answer,
         front: asyncio.Transport,
         drain: Callable[[], Awaitable[None]],
         paused: Callable[[], bool],
@@ -143,14 +134,13 @@ class HttpClient:
     ) -> None:
         """The rest of a body of known length to `front`. What had come of it must have been read. See Relay.run.
 
-        The connection is of no use afterwards; release() of the response closes it.
+        The connection is of no use afterwards; release() of the answer closes it.
         """
-        connection = response.connection
-        if connection is None or (protocol := connection.protocol) is None or (back := connection.transport) is None:
+        if (protocol := answer.protocol) is None or (back := protocol.transport) is None:
             raise ConnectionLost("the connection broke in the middle of the body")
         protocol.read_timeout = None
         protocol._drop_timeout()
-        left = int(response.headers["Content-Length"]) - response.content.total_bytes
+        left = int(answer.headers["Content-Length"]) - answer.content.total_bytes
         if is_plain(back) and is_plain(front):
             back.pause_reading()
             front.set_write_buffer_limits(high=0)
@@ -169,7 +159,11 @@ class HttpClient:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        await self._exchanges.close()
         await self._transport.close()
+
+    async def _connect(self, factory: Callable[[], Handler], seconds: float) -> Handler:
+        return (await _dial(self._transport, factory, seconds))[1]
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -179,21 +173,12 @@ class HttpClient:
                 auto_decompress=False,
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                 timeout=_client_timeout(Deadlines().connect, None),
-                read_bufsize=_READ_BUFFER,
+                read_bufsize=READ_BUFFER,
                 max_line_size=LIMIT,
                 max_field_size=LIMIT,
             )
             self._session._retry_connection = False
         return self._session
-
-
-class _Handler(ResponseHandler):
-    """Closing drops what is unsent: asyncio's own close waits for a hung daemon to read it, maybe for ever."""
-
-    __slots__ = ()
-
-    def close(self) -> None:
-        self.abort()
 
 
 class _Connector(aiohttp.BaseConnector):
@@ -205,8 +190,8 @@ class _Connector(aiohttp.BaseConnector):
 
     async def _create_connection(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
-    ) -> ResponseHandler:
-        _, handler = await _dial(self._dialled, lambda: _Handler(self._loop), timeout.sock_connect)
+    ) -> Handler:
+        _, handler = await _dial(self._dialled, lambda: Handler(self._loop), timeout.sock_connect)
         return handler
 
 
@@ -259,10 +244,6 @@ async def _dial(transport: Transport, factory: Callable[[], P], seconds: float |
             return await transport.dial(factory)
     except TimeoutError as error:
         raise TimedOut(f"no connection within {seconds:g} s") from error
-
-
-def _silence(seconds: float) -> str:
-    return f"connected, but no answer within {seconds:g} s"
 
 
 def _client_timeout(connect: float, first_byte: float | None) -> aiohttp.ClientTimeout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,9 @@ from lxdpm_tui.config import HostConfig, HttpsAddress, UnixAddress
 from lxdpm_tui.hosts.backoff import backoff
 from lxdpm_tui.hosts.client import Body, HttpClient, fault
 from lxdpm_tui.hosts.dialect import LXD, Dialect, dialect_for
+from lxdpm_tui.hosts.exchange import Answer
 from lxdpm_tui.hosts.identity import ClientIdentity
+from lxdpm_tui.hosts.requestor import Changes
 from lxdpm_tui.hosts.transport import (
     ApiError,
     ConnectionLost,
@@ -91,7 +94,7 @@ class Host:
     """One daemon. Every call is bounded in time, may be cancelled, and raises the HostError family with the host's
     name when the daemon could not be asked. Belongs to one event loop.
 
-    dialect: how it speaks; a default until server() was called once.
+    dialect: how it speaks; a default until server() was called once.  changes: what was sent to it for whom.
     """
 
     def __init__(self, config: HostConfig, identity: ClientIdentity | None = None) -> None:
@@ -99,8 +102,14 @@ class Host:
         self.name = config.name
         self.dialect: Dialect = LXD
         self.deadlines = Deadlines()
+        self.changes = Changes()
         self.transport: Transport = make_transport(config, identity)
         self._client = HttpClient(self.transport)
+
+    @property
+    def round_trip(self) -> float:
+        """Seconds that the quickest answer of late took to begin; 0.0 before the first."""
+        return self._client.round_trip
 
     async def request(
         self,
@@ -122,8 +131,13 @@ class Host:
         if json is not None:
             data = msgspec.json.encode(json)
             sent.setdefault("Content-Type", "application/json")
-        async with self.stream(method, _target(path, params), headers=sent, data=data, deadlines=deadlines) as response:
-            reply = Reply(response.status, response.headers, await response.read())
+        answer = await self._send(method, _target(path, params), sent, data, deadlines)
+        try:
+            reply = Reply(answer.status, answer.headers, await answer.read())
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._broken(error) from error
+        finally:
+            answer.release()
         return self._checked(reply)
 
     async def get(self, path: str, **params: Any) -> Any:
@@ -144,30 +158,47 @@ class Host:
         headers: Mapping[str, str] | None = None,
         data: Body = None,
         deadlines: Deadlines | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
+    ) -> AsyncIterator[Answer]:
         """The answer as it comes, for any status. target: path and query exactly as they go on the wire.
 
         Reading the body raises the HostError family at the end of the block at the latest: an error of the response's
         own that leaves the block becomes one; other errors pass as they are.
         """
-        self.allow(method, target)
-        sent = {"User-Agent": USER_AGENT, **(headers or {})}
-        with self._named():
-            response = await self._client.send(method, target, sent, data, deadlines or self.deadlines)
+        answer = await self._send(method, target, headers or {}, data, deadlines)
         try:
-            yield response
+            yield answer
         except (aiohttp.ClientError, OSError) as error:
-            if error is not response.content.exception():
+            if error is not answer.content.exception():
                 raise
-            failure = fault(error)
-            failure.host = self.name
-            raise failure from error
+            raise self._broken(error) from error
         finally:
-            response.release()
+            answer.release()
+
+    async def _send(
+        self, method: str, target: str, headers: Mapping[str, str], data: Body, deadlines: Deadlines | None
+    ) -> Answer:
+        target = self._aimed(method, target)
+        self.allow(method, target)
+        sent = {"User-Agent": USER_AGENT, **headers}
+        try:
+            with self.changes.under_way(target, reads=method in READING):
+                return await self._client.send(method, target, sent, data, deadlines or self.deadlines)
+        except HostError as error:
+            error.host = self.name
+            raise
+
+    def _aimed(self, method: str, target: str) -> str:
+        """Path and query as this host is asked."""
+        return target
+
+    def _broken(self, error: BaseException) -> HostError:
+        failure = fault(error)
+        failure.host = self.name
+        return failure
 
     async def relay(
         self,
-        response: aiohttp.ClientResponse,
+        response: Answer,
         front: asyncio.Transport,
         drain: Callable[[], Awaitable[None]],
         paused: Callable[[], bool],
@@ -331,8 +362,11 @@ def make_transport(config: HostConfig, identity: ClientIdentity | None) -> Trans
 def _target(path: str, params: Mapping[str, Any] | None) -> str:
     if not params:
         return path
-    given = {key: _text(value) for key, value in params.items() if value is not None}
-    return f"{path}{'&' if '?' in path else '?'}{urlencode(given)}" if given else path
+    given = tuple((key, _text(value)) for key, value in params.items() if value is not None)
+    return f"{path}{'&' if '?' in path else '?'}{_encoded(given)}" if given else path
+
+
+_encoded = functools.lru_cache(maxsize=256)(urlencode)  # a list of the fleet asks every host the same
 
 
 def _text(value: Any) -> str:
