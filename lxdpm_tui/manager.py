@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import importlib
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -15,17 +16,23 @@ from typing import Any
 from lxdpm_tui.actions import images, load_all
 from lxdpm_tui.actions.hosts_follow import HostsFile
 from lxdpm_tui.actions.instances import launch_plans
+from lxdpm_tui.actions.own_warnings import OwnWarnings
+from lxdpm_tui.actions.plan import Limits, Plan
+from lxdpm_tui.actions.plan import read as read_plan
+from lxdpm_tui.actions.plan_actions import asked, plan_asked, plan_of
+from lxdpm_tui.actions.plan_make import make
 from lxdpm_tui.actions.plan_run import PlanRun
 from lxdpm_tui.actions.registry import ActionError, registry
 from lxdpm_tui.actions.there import THE_CLUSTERS_OWN
 from lxdpm_tui.actions.undo import undo_handlers
-from lxdpm_tui.config import HostConfig, Paths
+from lxdpm_tui.config import HostConfig, Paths, SshAddress
 from lxdpm_tui.fleet.fleet import Fleet
-from lxdpm_tui.fleet.inventory import ChangeSet
+from lxdpm_tui.fleet.inventory import ChangeSet, Instance
 from lxdpm_tui.hosts.identity import ensure_identity
 from lxdpm_tui.scheduler.facts import Facts
+from lxdpm_tui.scheduler.membership import Membership
 from lxdpm_tui.scheduler.scheduler import Scheduler
-from lxdpm_tui.store import Store
+from lxdpm_tui.store import Store, StoreError
 from lxdpm_tui.tasks.manager import TaskManager
 from lxdpm_tui.tasks.task import Task
 from lxdpm_tui.upstream import Upstream
@@ -44,12 +51,20 @@ class AlreadyRunning(Exception):
         self.pid = pid
 
 
+def _load_for(hosts: list[HostConfig]) -> None:
+    """Import what opening needs; away from the event loop, where it would hold up the first keys."""
+    load_all()
+    if any(isinstance(host.address, SshAddress) for host in hosts):
+        importlib.import_module("lxdpm_tui.hosts.ssh")
+
+
 class Manager:
     """Everything behind both front doors. Use `async with Manager.open(...)`.
 
     attached_to: the address of the server that another manager serves; "" for a manager of one's own.
     claims: (project, name) of instances that are being made or renamed, so that no name is given twice.
     plans: the bulk acts that run or are paused, by the ids of their tasks.
+    warnings: what is wrong with the fleet as a whole, as this manager sees it.
     """
 
     registry = registry
@@ -59,11 +74,13 @@ class Manager:
         self.fleet = fleet
         self.inventory = fleet.inventory
         self.store = store
-        self.scheduler = Scheduler(Facts(self.inventory), store)
+        self.membership = Membership(store)
+        self.scheduler = Scheduler(Facts(self.inventory, placement=self.membership.placement), store)
         self.tasks = TaskManager(store, fleet.until_usable)
         self.tasks.undo_handlers.update(undo_handlers(self))
         self.claims: set[tuple[str, str]] = set()
         self.plans: dict[str, PlanRun] = {}
+        self.warnings = OwnWarnings(fleet.inventory, store)
         self.hosts_file = HostsFile(self)
         self.upstream = Upstream(fleet, self.tasks, self.scheduler)
         self.attached_to = ""
@@ -102,13 +119,15 @@ class Manager:
     @classmethod
     @asynccontextmanager
     async def _opened(cls, paths: Paths, hosts: Iterable[HostConfig], identity_dir: Path) -> AsyncIterator[Manager]:
-        load_all()
+        hosts = list(hosts)
+        await asyncio.to_thread(_load_for, hosts)
         store = Store(paths.database)
         await store.open()
         try:
             identity = await asyncio.to_thread(ensure_identity, identity_dir)
             fleet = Fleet(hosts, identity, frozenset(await store.list_maintenance()))
             manager = cls(paths, fleet, store)
+            await manager.membership.load()
             await manager.scheduler.load()
             end_images = images.begin(manager)
             try:
@@ -135,7 +154,7 @@ class Manager:
 
         When all of the fleet is another gateway it is started there, which may raise the HostError family.
         """
-        if self.upstream.ours:
+        if self.upstream.runs(action):
             return await self.upstream.run(action, arguments)
         try:
             task = await registry.run(self, action, **arguments)
@@ -173,7 +192,7 @@ class Manager:
     def plan(self, /, **arguments: Any) -> list[dict[str, Any]]:
         """Where a launch with these arguments would go and why, one decision an instance; nothing is held.
 
-        Arguments as for the action `launch`. Raises ActionError.
+        As this manager knows the fleet: see `preview`. Arguments as for the action `launch`. Raises ActionError.
         """
         launch = registry.actions["launch"]
         full = registry.complete(launch, arguments)
@@ -188,6 +207,46 @@ class Manager:
             {"instance": plan.request.instance, **decision.to_dict()}
             for plan, decision in zip(plans, decisions, strict=True)
         ]
+
+    async def preview(self, **arguments: Any) -> list[dict[str, Any]]:
+        """As `plan`, by whoever will carry it out. Raises ActionError, and HostError when that is a gateway."""
+        if self.upstream.ours:
+            found: list[dict[str, Any]] = await self.upstream.ask("plan", arguments)
+            return found
+        return self.plan(**arguments)
+
+    async def fleet_warnings(self) -> list[dict[str, Any]]:
+        """What is wrong with the fleet as a whole, as LXD's warnings, by who serves it. Raises as `preview`."""
+        if self.upstream.ours:
+            found: list[dict[str, Any]] = await self.upstream.ask("warnings")
+            return found
+        try:
+            return await self.warnings.all()
+        except StoreError as error:
+            raise ActionError(str(error), 503) from error
+
+    async def plan_of(self, action: str, arguments: Mapping[str, Any]) -> Plan:
+        """The calls that an action would make, in waves, by whoever will make them. Raises as `preview`."""
+        if self.upstream.ours:
+            return read_plan(await self.upstream.ask(f"plan/{action}", arguments))
+        return plan_of(self, action, arguments)
+
+    def plan_over(
+        self, act: str, rows: Iterable[Instance], options: Mapping[str, Any], limits: Limits
+    ) -> Plan | Awaitable[Plan]:
+        """The plan of a bulk act: at once when it will run here, else as soon as the gateway that runs it has made it.
+
+        Raises as `preview`, now or then.
+        """
+        if self.upstream.ours:
+            return self.plan_asked(asked(act, rows, options, limits))
+        return make(self.inventory, act, list(rows), options, limits)
+
+    async def plan_asked(self, body: Mapping[str, Any]) -> Plan:
+        """The same for who asks from elsewhere, with what `asked` makes. Raises as `preview`."""
+        if self.upstream.ours:
+            return read_plan(await self.upstream.ask("plans", body))
+        return plan_asked(self, body)
 
     def _instances_seen(self, change: ChangeSet) -> None:
         """An instance that shows up in the inventory is counted there; what was held for it is over."""

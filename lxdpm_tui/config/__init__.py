@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         check_host,
         load_hosts,
         remove_host,
+        rename_host,
         set_labels,
     )
     from lxdpm_tui.config.paths import Paths
@@ -52,6 +53,7 @@ __all__ = [
     "local_sockets",
     "parse_address",
     "remove_host",
+    "rename_host",
     "set_labels",
 ]
 
@@ -59,7 +61,7 @@ _HOMES = {
     "address": "ADDRESS_FORMS DEFAULT_HTTPS_PORT SOCKET_PLACES "
     "Address HttpsAddress SshAddress UnixAddress parse_address",
     "discovery": "ClientRemotes client_remotes local_sockets",
-    "hosts_file": "ConfigError HostConfig Problem add_host check_host load_hosts remove_host set_labels",
+    "hosts_file": "ConfigError HostConfig Problem add_host check_host load_hosts remove_host rename_host set_labels",
     "paths": "Paths",
 }
 

@@ -134,14 +134,25 @@ def set_labels(path: Path, name: str, labels: Mapping[str, str]) -> None:
     """Give a host of the file other labels; comments stay. Raises ConfigError: no such host, no such labels."""
     import tomlkit
 
+    table = tomlkit.inline_table()
+    table.update(dict(labels))
+    _set(path, name, "labels", table)
+
+
+def rename_host(path: Path, name: str, new_name: str) -> None:
+    """Call a host of the file otherwise; comments stay. Raises ConfigError: no such host, a name taken or no name."""
+    _set(path, name, "name", new_name)
+
+
+def _set(path: Path, name: str, key: str, value: object) -> None:
+    import tomlkit
+
     text = _read(path)
     index = next((index for index, host in enumerate(_parse(path, text)) if host.name == name), None)
     if index is None:
         raise ConfigError([Problem(str(path), 0, "name", f"there is no host {name}")])
     document = tomlkit.parse(text)
-    table = tomlkit.inline_table()
-    table.update(dict(labels))
-    document["hosts"][index]["labels"] = table
+    document["hosts"][index][key] = value
     changed = tomlkit.dumps(document)
     _parse(path, changed)
     _write(path, changed)

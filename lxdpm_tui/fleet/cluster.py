@@ -274,7 +274,7 @@ class ClusterWatcher(Watcher):
     def _update(self, **fields: object) -> None:
         self.members.update(**fields)
 
-    def _source(self, event: decode.EventWire) -> str:
+    def source(self, event: decode.EventWire) -> str:
         return self.members.name(event.location)
 
     @property

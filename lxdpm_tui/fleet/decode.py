@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from lxdpm_tui.fleet.environment import config_of, drivers_of, shown_of
 from lxdpm_tui.fleet.fields import search_text
 from lxdpm_tui.fleet.inventory import Image, Instance, Key, Profile
 from lxdpm_tui.fleet.units import parse_size
@@ -171,6 +172,9 @@ def server(metadata: Mapping[str, Any]) -> dict[str, Any]:
         "instance_types": tuple(known) if isinstance(known, list) else tuple(types),
         "extensions": frozenset(metadata.get("api_extensions") or ()),
         "addresses": tuple(environment.get("addresses") or ()),
+        "drivers": drivers_of(environment),
+        "config": config_of(metadata),
+        "environment": shown_of(environment),
     }
 
 

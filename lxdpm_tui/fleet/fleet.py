@@ -222,6 +222,13 @@ class Fleet:
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
+    def source(self, name: str, event: decode.EventWire) -> str:
+        """The host that an event came from which that one's stream told: of a cluster it may be another member.
+
+        Raises KeyError.
+        """
+        return self._watchers[name].source(event)
+
     def _on_event(self, host: str, message: bytes, event: decode.EventWire) -> None:
         for listener in tuple(self._listeners):
             listener(host, message, event)

@@ -54,6 +54,8 @@ class HostRecord(msgspec.Struct, kw_only=True):
     cluster: name of the entry whose member it is; "" for a host of its own.
     retry_at: when the next connection try is due; 0 = none pending.
     memory_used leaves the page cache out, as /1.0/resources does.
+    drivers: of storage, (name, version, remote).  config: of the daemon's own, the keys that may be the fleet's.
+    environment: more of what /1.0 tells, for show.
     """
 
     name: str
@@ -81,6 +83,9 @@ class HostRecord(msgspec.Struct, kw_only=True):
     instance_types: tuple[str, ...] = ()
     extensions: frozenset[str] = frozenset()
     addresses: tuple[str, ...] = ()
+    drivers: tuple[tuple[str, str, bool], ...] = ()
+    config: Mapping[str, str] = {}
+    environment: Mapping[str, object] = {}
     cpus: int = 0
     load: float = -1.0
     memory_total: int = 0

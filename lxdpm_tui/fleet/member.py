@@ -8,21 +8,18 @@ that whoever asks all hosts gets each row once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from lxdpm_tui.hosts.client import Body
 from lxdpm_tui.hosts.host import Host, Reply
+from lxdpm_tui.hosts.requestor import Changes
 from lxdpm_tui.hosts.transport import Deadlines
-
-if TYPE_CHECKING:
-    import aiohttp
 
 _OF_ONE = re.compile(
     r"/1\.0(/resources|/metrics"
@@ -73,6 +70,7 @@ class MemberHost(Host):
         self.deadlines = entry.deadlines
         self.transport = entry.transport
         self._client = entry._client
+        self.changes = Changes()
         self._lists = lists
 
     async def request(
@@ -95,20 +93,8 @@ class MemberHost(Host):
             whole = await self._lists.get(path, params or {}, deadlines)
         return Reply(whole.status, whole.headers, rows_at(whole.body, self.member))
 
-    @contextlib.asynccontextmanager
-    async def stream(
-        self,
-        method: str,
-        target: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        data: Body = None,
-        deadlines: Deadlines | None = None,
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """See Host.stream."""
-        aimed = aim(method, target, self.member)
-        async with super().stream(method, aimed, headers=headers, data=data, deadlines=deadlines) as response:
-            yield response
+    def _aimed(self, method: str, target: str) -> str:
+        return aim(method, target, self.member)
 
     async def close(self) -> None:
         """The connection is the entry's."""

@@ -17,7 +17,17 @@ OURS = "fleet_planner"  # the extension that only our own gateway has
 NO_PLACEMENT = "manual"  # scheduler.instance: LXD places nothing there by itself; what runs goes on
 
 Joined = Callable[[MemberHost, HostRecord], None]
-_WAY = ("event_stream", "retry_at", "round_trip", "scanned", "projects", "extensions")
+_WAY = (
+    "event_stream",
+    "retry_at",
+    "round_trip",
+    "scanned",
+    "projects",
+    "extensions",
+    "drivers",
+    "config",
+    "environment",
+)
 _OWN_WORDS = {str(status): status for status in HostStatus}
 
 

@@ -28,6 +28,11 @@ class Pace:
         """Somebody pressed a key: what is to be painted goes first."""
         self._until = time.monotonic() + KEY
 
+    @property
+    def pressed(self) -> bool:
+        """Whether a key came in just now, so that its paint is due."""
+        return time.monotonic() < self._until
+
     @contextlib.asynccontextmanager
     async def piece(self) -> AsyncIterator[None]:
         """A piece of work of some milliseconds, without an await in it: it has a turn of the loop for itself."""

@@ -341,10 +341,11 @@ class View(Generic[K]):
                 part = [entry for entry in part if word in entry.text]
             for test in tests:
                 part = [entry for entry in part if test(entry.record)]
+            if self._gone:  # between two slices
+                part = [entry for entry in part if entry.turn]
             for entry in part:
-                if entry.turn:
-                    entry.turn = entry.placed = turn
-                    passed.append(entry)
+                entry.turn = entry.placed = turn
+            passed += part
             if start + SLICE < len(rows):
                 self._found = passed if in_order else []
                 yield

@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from lxdpm_tui.fleet import decode
+from lxdpm_tui.fleet.environment import config_of
 from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Inventory, Key
 from lxdpm_tui.fleet.live import AddressHunt
 from lxdpm_tui.fleet.pace import pace
@@ -107,7 +108,7 @@ class Watcher:
     def _update(self, **fields: object) -> None:
         self._inventory.update_host(self.name, **fields)
 
-    def _source(self, event: decode.EventWire) -> str:
+    def source(self, event: decode.EventWire) -> str:
         """The host that an event came from."""
         return self.name
 
@@ -216,7 +217,8 @@ class Watcher:
         finally:
             overdue.cancel()
         took = time.monotonic() - started
-        self._update(reached=time.time(), round_trip=took, overdue=False)
+        config = config_of(server)
+        self._update(reached=time.time(), round_trip=took, overdue=False, config=config)
         slow = took > SLOW_AFTER
         self._set_status(HostStatus.SLOW if slow else HostStatus.ONLINE, f"answers in {took:.1f} s" if slow else "")
         if decode.is_clustered(server) != self.clustered:
@@ -255,7 +257,7 @@ class Watcher:
                 self._mark(event)
             elif event.type == "operation" and decode.ended_on_images(event.metadata):
                 self.touch("images")  # Incus tells of a deletion while the image is still there
-            self._on_event(self._source(event), message, event)
+            self._on_event(self.source(event), message, event)
 
     def _mark(self, event: decode.EventWire) -> None:
         change = decode.lifecycle(event.metadata)

@@ -6,17 +6,27 @@ import time
 from collections.abc import Callable
 
 from lxdpm_tui.fleet.inventory import ChangeSet, HostRecord, Inventory
+from lxdpm_tui.scheduler.membership import ALL
 from lxdpm_tui.scheduler.model import HostFacts
 
 FRESH_FOR = 20.0  # seconds since the host last answered for which its figures are decided on
 
 
 class Facts:
-    """Called, it gives the facts of all hosts as the inventory has them now. clock: seconds since the epoch."""
+    """Called, it gives the facts of all hosts as the inventory has them now.
 
-    def __init__(self, inventory: Inventory, clock: Callable[[], float] = time.time) -> None:
+    clock: seconds since the epoch.  placement: of a host, as Membership.placement.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        clock: Callable[[], float] = time.time,
+        placement: Callable[[str], str] = lambda host: ALL,
+    ) -> None:
         self._inventory = inventory
         self._clock = clock
+        self._placement = placement
         self._profiles: dict[str, dict[str, frozenset[str]]] = {}
         inventory.subscribe(self._forget)
 
@@ -53,6 +63,7 @@ class Facts:
             networks=record.networks,
             profiles=self._profiles_of(record.name),
             projects=frozenset(record.projects),
+            placement=self._placement(record.name),
         )
 
     def _profiles_of(self, host: str) -> dict[str, frozenset[str]]:

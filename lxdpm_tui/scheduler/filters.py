@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from lxdpm_tui.fleet.units import show_size
+from lxdpm_tui.scheduler.membership import GROUP, MANUAL, PLACEMENT
 from lxdpm_tui.scheduler.model import Held, HostFacts, Needs, Request
 
 Filter = Callable[[HostFacts, Request, Needs, Held], str | None]
@@ -51,6 +52,16 @@ def fresh(host: HostFacts, request: Request, needs: Needs, held: Held) -> str | 
 
 def not_in_maintenance(host: HostFacts, request: Request, needs: Needs, held: Held) -> str | None:
     return "in maintenance" if host.maintenance else None
+
+
+def may_be_chosen(host: HostFacts, request: Request, needs: Needs, held: Held) -> str | None:
+    """As a cluster does it: whoever names the host gets it."""
+    named = request.targets and not request.by_group
+    if host.placement == MANUAL and not named:
+        return f"takes only what names it ({PLACEMENT}={MANUAL})"
+    if host.placement == GROUP and not request.targets:
+        return f"takes only what names it or a group of its ({PLACEMENT}={GROUP})"
+    return None
 
 
 def not_read_only(host: HostFacts, request: Request, needs: Needs, held: Held) -> str | None:
@@ -129,6 +140,7 @@ FILTERS: tuple[Filter, ...] = (
     online,
     fresh,
     not_in_maintenance,
+    may_be_chosen,
     not_read_only,
     project,
     architecture,

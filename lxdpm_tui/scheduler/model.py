@@ -27,6 +27,7 @@ class HostFacts:
     fresh: whether what is said here was confirmed recently enough to decide on.
     memory_free: total less used, page cache counting as free.  memory_promised: the sum of the instances' memory
     limits.  instances: how many are deployed there.  profiles: names per project.  pools, networks: names.
+    placement: who may have something placed there, as Membership.placement says it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class HostFacts:
     networks: frozenset[str] = frozenset()
     profiles: Mapping[str, frozenset[str]] = field(default_factory=dict)
     projects: frozenset[str] = frozenset()
+    placement: str = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,8 @@ class Request:
 
     architecture "": any.  memory: bytes asked for, 0 = no limit, so nothing to promise.  Since profiles may differ
     between hosts, what only the expanded profiles tell is given per host in `per_host`; a host missing there uses
-    the plain fields.  targets: names of the hosts allowed, empty = all.  exclude: host name -> why it is out
-    (tried and failed).
+    the plain fields.  targets: names of the hosts allowed, empty = all.  by_group: whether a group was named, and the
+    targets are its hosts.  exclude: host name -> why it is out (tried and failed).
     """
 
     project: str = "default"
@@ -102,6 +104,7 @@ class Request:
     networks: frozenset[str] = frozenset()
     extensions: frozenset[str] = frozenset()
     targets: frozenset[str] = frozenset()
+    by_group: bool = False
     exclude: Mapping[str, str] = field(default_factory=dict)
     per_host: Mapping[str, Needs] = field(default_factory=dict)
 

@@ -14,6 +14,7 @@ from lxdpm_tui.config import (
     add_host,
     load_hosts,
     remove_host,
+    rename_host,
 )
 
 EXAMPLE = Path(__file__).parents[2] / "hosts.toml.example"
@@ -235,6 +236,21 @@ def test_removing_is_not_fooled_by_a_header_inside_a_text(file: Path) -> None:
                     '[[hosts]]\nname = "b"\naddress = "unix:///b"\n')  # fmt: skip
     remove_host(file, "b")
     assert [host.name for host in load_hosts(file)] == ["a"]
+
+
+def test_renaming_keeps_the_rest(file: Path) -> None:
+    text = '# mine\n[[hosts]]\nname = "a"  # the first\naddress = "unix:///a"\n\n[[hosts]]\nname = "b"\naddress = "unix:///b"\n'
+    file.write_text(text)
+    rename_host(file, "a", "west")
+    assert file.read_text() == text.replace('"a"', '"west"')
+    for old, new, message in (
+        ("a", "c", "there is no host a"),
+        ("b", "west", "west is the name of"),
+        ("b", "x y", "hosts.toml"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            rename_host(file, old, new)
+    assert [host.name for host in load_hosts(file)] == ["west", "b"]
 
 
 def test_edits_refuse_what_they_cannot_do(file: Path) -> None:

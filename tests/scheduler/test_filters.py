@@ -125,3 +125,23 @@ def test_what_passes_keeps_every_promise(total: int, free: int, promised: int, r
 
 def test_every_filter_passes_a_plain_request() -> None:
     assert [check(host(), Request(), Needs(), Held()) for check in FILTERS] == [None] * len(FILTERS)
+
+
+@pytest.mark.parametrize(
+    ("placement", "targets", "by_group", "refused"),
+    [
+        ("all", (), False, False),
+        ("manual", (), False, True),
+        ("manual", ("h1",), False, False),
+        ("manual", ("h1",), True, True),
+        ("group", (), False, True),
+        ("group", ("h1",), True, False),
+        ("group", ("h1",), False, False),
+    ],
+)
+def test_hosts_that_take_only_what_names_them(
+    placement: str, targets: tuple[str, ...], by_group: bool, refused: bool
+) -> None:
+    request = Request(targets=frozenset(targets), by_group=by_group)
+    found = left_out(host(name="h1", placement=placement), request, Needs(), Held())
+    assert (f"scheduler.instance={placement}" in (found or "")) is refused
