@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from lxdpm_tui.actions.plan_actions import text_of
 from lxdpm_tui.actions.registry import ActionError, registry
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.cluster import ClusterWatcher, is_passing
@@ -31,7 +32,9 @@ from lxdpm_tui.tasks.task import Status, Task
 
 SETTLE = 0.15  # seconds until an operation is shown: by then a task of which it is a part is known
 PATIENT = Deadlines(connect=5.0, first_byte=60.0, idle=60.0)  # an action may be looked into before it is answered
+QUICK = Deadlines(connect=5.0, first_byte=10.0, idle=10.0)  # what is answered without asking hosts
 _CHUNK = 1 << 18
+_FILES = ("file-push", "file-pull")  # between instances and the disk of this machine
 _KINDS = {
     "Creating": "create",
     "Starting": "start",
@@ -91,6 +94,10 @@ class Upstream:
         """Whether the server is a gateway of ours: actions go there."""
         return self.cluster is not None and self.cluster.members.ours
 
+    def runs(self, action: str) -> bool:
+        """Whether an action is carried out there. Files of this machine are not, unless that is the same machine."""
+        return self.ours and (action not in _FILES or self._server.transport.scheme == "unix")
+
     @property
     def places(self) -> bool:
         """Whether it is another one's cluster: instances that name no member go where it chooses."""
@@ -117,6 +124,15 @@ class Upstream:
         path = f"/1.0/fleet/actions/{action}"
         return await self._started("POST", path, str(sent.get("project") or "default"), json=sent)
 
+    async def ask(self, what: str, body: Mapping[str, Any] | None = None) -> Any:
+        """What the server says to a question at /1.0/fleet. Raises ActionError when it refuses, and HostError."""
+        method = "GET" if body is None else "POST"
+        try:
+            reply = await self._server.request(method, f"/1.0/fleet/{what}", deadlines=QUICK, json=body)
+        except ApiError as error:
+            raise ActionError(error.text, error.code) from error
+        return reply.metadata
+
     async def _started(self, method: str, path: str, project: str, **request: Any) -> Task:
         try:
             reply = await self._server.request(method, path, deadlines=PATIENT, **request)
@@ -128,7 +144,11 @@ class Upstream:
 
     def _file(self, action: str, text: str) -> str | Path:
         """A file of this machine, as the server can have it: its text, its full name, or a Path that is to be sent."""
+        if action == "run":
+            return text_of(text)  # the plan itself: its name means nothing there
         path = Path(text).expanduser()
+        if action in _FILES:
+            return str(path.absolute())
         if not path.is_file():
             return text
         if action != "image-import":

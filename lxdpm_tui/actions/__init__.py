@@ -19,6 +19,7 @@ MODULES = (
     "profiles",
     "projects",
     "storage",
+    "warnings",
 )
 """Those of this room that enter actions in the registry."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lxdpm_tui.actions import images, resolve
+from lxdpm_tui.actions.create_send import send
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet.inventory import Image, Key
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ALIVE = Deadlines(connect=2.0, first_byte=1.5, idle=2.0)
-CREATE = Deadlines(connect=5.0, first_byte=30.0, idle=30.0)
 PER_HOST = 2  # instances of one launch that a host makes at a time; more of them make it no quicker
 
 # What a host says when the request is wrong wherever it goes. LXD's operations carry no code, only words.
@@ -67,8 +67,17 @@ class DoesNotStart(ActionError):
     """The instance is there and stays, but its start failed."""
 
 
-def prepare(manager: Manager, given: Mapping[str, Any], project: str, targets: frozenset[str] = frozenset()) -> Plan:
+def prepare(
+    manager: Manager,
+    given: Mapping[str, Any],
+    project: str,
+    targets: frozenset[str] = frozenset(),
+    *,
+    by_group: bool = False,
+) -> Plan:
     """Check LXD's create body and complete it: a name, the fingerprint, what it needs on each host.
+
+    targets, by_group: as in Request.
 
     Raises ActionError: 400 malformed, 404/503 image, 409 the name is taken.
     """
@@ -107,6 +116,7 @@ def prepare(manager: Manager, given: Mapping[str, Any], project: str, targets: f
         architecture=architecture,
         profiles=names,
         targets=targets,
+        by_group=by_group,
         per_host=_needs(manager, body, names, project),
     )
     return Plan(body, project, request, fingerprint, copies)
@@ -333,22 +343,11 @@ async def _create_on(manager: Manager, task: Task, journal: Journal, plan: Plan,
     if plan.image and not any(copy.host == host for copy in plan.copies):
         task.update(host=host, status="fetching the image")
         await images.make_available(manager, plan.image, plan.project, host)
-    body = dict(plan.body)
     mark = str(uuid.uuid4())
-    if daemon.dialect.volatile_uuid:
-        body["config"] = {**(body.get("config") or {}), "volatile.uuid": mark}
-    orphan = {"host": host, "project": plan.project, "name": body["name"], "uuid": mark}
+    orphan = {"host": host, "project": plan.project, "name": plan.body["name"], "uuid": mark}
     step = await journal.intend(host, "instance.absent", orphan)
     try:
-        await manager.fleet.operate(
-            host,
-            "POST",
-            "/1.0/instances",
-            params={"project": plan.project},
-            json=body,
-            deadlines=CREATE,
-            on_progress=lambda progress: task.update(metadata=progress),
-        )
+        await send(manager, task, host, plan.body, {"project": plan.project}, mark)
     except HostError:
         await _remove_later(manager, orphan)
         await journal.settle(step)

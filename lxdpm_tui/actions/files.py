@@ -1,6 +1,7 @@
 """Files into instances and out of them: directories with all below, links as links, modes kept, streamed.
 
 What is cut off leaves nothing half: the target that was being written is removed, and so is what was made new before.
+A push is journalled, so that this holds for one that the manager's own end cut off, too (files_undo.py).
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lxdpm_tui.actions import resolve
+from lxdpm_tui.actions.files_undo import look
 from lxdpm_tui.actions.registry import ActionError, Param, registry
 from lxdpm_tui.fleet.inventory import Instance
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
-    from lxdpm_tui.hosts.files import Files
+    from lxdpm_tui.hosts.files import Entry, Files
     from lxdpm_tui.manager import Manager
     from lxdpm_tui.tasks.journal import Journal
 
 PER_HOST = 2  # pushes at once on one host
 CHUNK = 1 << 18
 TELL = 0.25  # seconds between words on the progress
-_UNDO = 20.0  # seconds that taking back may take
 
 _PROJECT = Param("project", "the project", default="default", complete="project")
 
@@ -85,13 +86,13 @@ async def push(
         raise ActionError(f"{path}: {error.strerror}", 404) from error
     rows = list({row.key: row for row in (resolve.instance(manager, ref, project) for ref in instances)}.values())
 
-    async def one(row: Instance, task: Task, label: str) -> None:
+    async def one(row: Instance, task: Task, journal: Journal, label: str) -> None:
         from lxdpm_tui.hosts.files import Files
 
         files = Files(manager.fleet.hosts[row.host], row.name, row.project)
         progress = Progress(task, label, "pushing", total)
         progress.tell("pushing")
-        await Push(files, progress, uid, gid).run(path, to)
+        await Push(files, row, journal, progress, uid, gid).run(path, to)
         progress.tell("done")
 
     return await _start(manager, "file-push", "Pushing files", rows, one)
@@ -116,7 +117,7 @@ async def pull(manager: Manager, *, instance: str, path: str, to: str, project: 
     name = PurePosixPath(path).name or row.name
     target = target / name if target.is_dir() else target
 
-    async def one(row: Instance, task: Task, label: str) -> None:
+    async def one(row: Instance, task: Task, journal: Journal, label: str) -> None:
         from lxdpm_tui.hosts.files import Files
 
         progress = Progress(task, label, "pulling")
@@ -141,10 +142,10 @@ async def _start(manager: Manager, kind: str, description: str, rows: Sequence[I
     )
     failed: list[str] = []
 
-    async def one(row: Instance, task: Task) -> None:
+    async def one(row: Instance, task: Task, journal: Journal) -> None:
         async with limits[row.host]:
             try:
-                await work(row, task, label[row.key])
+                await work(row, task, journal, label[row.key])
             except (ApiError, HostError, ActionError, OSError) as error:
                 words = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
                 task.update(host=label[row.key], status="failed", error=words)
@@ -153,7 +154,7 @@ async def _start(manager: Manager, kind: str, description: str, rows: Sequence[I
     async def run(task: Task, journal: Journal) -> None:
         async with asyncio.TaskGroup() as group:
             for row in rows:
-                group.create_task(one(row, task))
+                group.create_task(one(row, task, journal))
         if failed:
             several = f"{len(failed)} of {len(rows)} failed: " if len(rows) > 1 else ""
             raise ActionError(several + "; ".join(failed[:5]), 500)
@@ -162,82 +163,91 @@ async def _start(manager: Manager, kind: str, description: str, rows: Sequence[I
 
 
 class Push:
-    """One source into one instance."""
+    """One source into one instance. What it is about to make is in the journal first: cut off, or at the next start
+    after the manager was killed, the task takes that back."""
 
-    def __init__(self, files: Files, progress: Progress, uid: int, gid: int) -> None:
-        self._files, self._progress = files, progress
+    def __init__(self, files: Files, row: Instance, journal: Journal, progress: Progress, uid: int, gid: int) -> None:
+        self._files, self._row, self._journal, self._progress = files, row, journal, progress
         self._uid, self._gid = uid, gid
-        self._made: list[str] = []  # new in the instance, or half written: what goes when this is cut off
+        self._steps: list[int] = []
 
     async def run(self, source: Path, to: str) -> None:
-        """Raises ApiError, the HostError family, OSError; cancelled or not, nothing half is left then."""
-        try:
-            kind = await self._kind(to)
-            if to.endswith("/") or kind == "directory":
-                to = f"{to.rstrip('/')}/{source.name}"
-                kind = await self._kind(to)
-            await self._put(source, to, kind)
-        except BaseException:
-            await asyncio.shield(asyncio.wait_for(self._take_back(), _UNDO))
-            raise
+        """Raises ApiError, the HostError family, OSError, StoreError; what was begun is left to the journal then."""
+        there = await look(self._files, to)
+        if to.endswith("/") or (there is not None and there.kind == "directory"):
+            to = f"{to.rstrip('/')}/{source.name}"
+            there = await look(self._files, to)
+        if there is None:
+            directory, _, name = to.rpartition("/")
+            await self._makes(directory, [name])
+        await self._put(source, to, there)
+        for step in self._steps:
+            await self._journal.settle(step)  # it stays, whatever becomes of the other instances
 
-    async def _kind(self, path: str) -> str:
-        """What is there now, "" for nothing."""
-        from lxdpm_tui.hosts.files import gone
+    async def _makes(self, directory: str, names: Sequence[str]) -> None:
+        """Names that are new in a directory, before they are made."""
+        if names:
+            await self._intend("file.absent", directory=directory, names=list(names))
 
-        try:
-            return (await self._files.look(path)).kind
-        except ApiError as error:
-            if gone(error):
-                return ""
-            raise
+    async def _intend(self, undo: str, **args: Any) -> int:
+        row = self._row
+        step = await self._journal.intend(row.host, undo, {"project": row.project, "instance": row.name, **args})
+        self._steps.append(step)
+        return step
 
-    async def _put(self, source: Path, to: str, there: str | None) -> None:
-        """there: what is at `to`, None when it is not known."""
+    async def _put(self, source: Path, to: str, there: Entry | None) -> None:
+        """there: what is at `to` now."""
         status = await asyncio.to_thread(source.lstat)
         mode = stat.S_IMODE(status.st_mode)
-        if there is None:
-            there = await self._kind(to)
         if stat.S_ISDIR(status.st_mode):
-            if there != "directory":
-                await self._files.write(to, None, kind="directory", mode=mode, uid=self._uid, gid=self._gid)
-                self._made.append(to)
-            for name in await asyncio.to_thread(lambda: sorted(os.listdir(source))):
-                await self._put(source / name, f"{to}/{name}", "" if there != "directory" else None)
+            await self._put_directory(source, to, mode, there)
         elif stat.S_ISLNK(status.st_mode):
-            if there:
-                await self._files.delete(to)
-            target = os.fsencode(os.readlink(source))
-            await self._files.write(to, target, kind="symlink", uid=self._uid, gid=self._gid)
-            self._made.append(to)
+            async with self._replacing(to, there, "symlink", -1):
+                if there is not None:
+                    await self._files.delete(to)
+                target = os.fsencode(os.readlink(source))
+                await self._files.write(to, target, kind="symlink", uid=self._uid, gid=self._gid)
         elif stat.S_ISREG(status.st_mode):
-            await self._put_file(source, to, mode, there)
-        # Sockets, pipes and devices are nothing that could be copied.
+            async with self._replacing(to, there, "file", status.st_size):
+                await self._files.write(to, self._chunks(source), mode=mode, uid=self._uid, gid=self._gid)
+            self._progress.files += 1
 
-    async def _put_file(self, source: Path, to: str, mode: int, there: str) -> None:
-        begun = False
+    async def _put_directory(self, source: Path, to: str, mode: int, there: Entry | None) -> None:
+        new = there is None or there.kind != "directory"
+        if new:
+            await self._files.write(to, None, kind="directory", mode=mode, uid=self._uid, gid=self._gid)
+        names = await asyncio.to_thread(_copied, source)
+        known = {} if new else {name: await look(self._files, f"{to}/{name}") for name in names}
+        await self._makes(to, [name for name in names if known.get(name) is None])
+        for name in names:
+            await self._put(source / name, f"{to}/{name}", known.get(name))
 
-        async def chunks() -> AsyncIterator[bytes]:
-            nonlocal begun
-            with source.open("rb") as file:
-                while data := await asyncio.to_thread(file.read, CHUNK):
-                    if not begun:
-                        begun = True
-                        self._made.append(to)
-                    yield data
-                    self._progress.add(len(data))
+    @contextlib.asynccontextmanager
+    async def _replacing(self, to: str, there: Entry | None, kind: str, size: int) -> AsyncIterator[None]:
+        """While something that was there before is half."""
+        if there is None:
+            yield
+            return
+        step = await self._intend("file.replaced", path=to, kind=kind, size=size, before=there.size)
+        yield
+        await self._journal.settle(step)
+        self._steps.remove(step)
 
-        await self._files.write(to, chunks(), mode=mode, uid=self._uid, gid=self._gid)
-        self._progress.files += 1
-        if there and begun:
-            self._made.remove(to)  # it was there before and is whole
-        elif not there and not begun:
-            self._made.append(to)
+    async def _chunks(self, source: Path) -> AsyncIterator[bytes]:
+        with source.open("rb") as file:
+            while data := await asyncio.to_thread(file.read, CHUNK):
+                yield data
+                self._progress.add(len(data))
 
-    async def _take_back(self) -> None:
-        for path in reversed(self._made):
-            with contextlib.suppress(ApiError, HostError):
-                await self._files.delete(path)
+
+def _strange(mode: int) -> bool:
+    return not (stat.S_ISDIR(mode) or stat.S_ISLNK(mode) or stat.S_ISREG(mode))
+
+
+def _copied(folder: Path) -> list[str]:
+    """The names in it, but for sockets, pipes and devices, which are nothing that could be copied."""
+    with os.scandir(folder) as found:
+        return sorted(e.name for e in found if not _strange(e.stat(follow_symlinks=False).st_mode))
 
 
 class Pull:

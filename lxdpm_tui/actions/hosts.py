@@ -24,18 +24,23 @@ if TYPE_CHECKING:
     subject="host",
 )
 async def maintenance(manager: Manager, *, host: str, on: str) -> Task:
+    return await set_maintenance(manager, host, on == "on", f"Maintenance {on}")
+
+
+async def set_maintenance(manager: Manager, host: str, on: bool, description: str) -> Task:
+    """description: what the task is called. Raises ActionError 404."""
     if host not in manager.inventory.hosts:
         raise ActionError(f"there is no host {host!r}", 404)
 
     async def run(task: Task, journal: Journal) -> None:
-        if await manager.fleet.tell_cluster(host, maintenance=on == "on"):
+        if await manager.fleet.tell_cluster(host, maintenance=on):
             return
-        await manager.store.set_maintenance(host, on == "on")
-        manager.inventory.update_host(host, maintenance=on == "on")
+        await manager.store.set_maintenance(host, on)
+        manager.inventory.update_host(host, maintenance=on)
 
     task = Task(
         kind="maintenance",
-        description=f"Maintenance {on}",
+        description=description,
         hosts={host: {"status": "running"}},
         owner=manager.caller,
         may_cancel=False,

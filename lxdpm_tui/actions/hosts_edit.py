@@ -18,6 +18,7 @@ from lxdpm_tui.config import (
     load_hosts,
     parse_address,
     remove_host,
+    rename_host,
     set_labels,
 )
 from lxdpm_tui.hosts.identity import ensure_identity
@@ -177,6 +178,34 @@ async def host_label(manager: Manager, *, host: str, labels: Sequence[str]) -> T
         task.update(host=host, status="done")
 
     return await _task(manager, "host-label", f"Labels of {host}", host, run)
+
+
+async def rename(manager: Manager, host: str, new_name: str) -> Task:
+    """Call a host otherwise, here and in its file; what was said of it goes along. On the host nothing changes.
+
+    Raises ActionError: 404, and 409 for a name that is taken and while there is work for the host.
+    """
+    path = file_of(manager)
+    if host not in manager.fleet.configs:
+        raise ActionError(f"there is no host {host!r} in {path}", 404)
+    if new_name in manager.inventory.hosts or new_name in manager.fleet.configs:
+        raise ActionError(f'Name "{new_name}" already in use', 409)
+    at_work = any(host in task.hosts and not task.status.final for task in manager.tasks.tasks.values())
+    if at_work or any(row.host == host for row in await manager.store.list_pending()):
+        raise ActionError(f"there is work under way for {host}: rename it when that has ended", 409)
+
+    async def run(task: Task, journal: Journal) -> None:
+        maintenance = manager.inventory.hosts[host].maintenance
+        await asyncio.to_thread(rename_host, path, host, new_name)
+        await manager.membership.rename_host(host, new_name)
+        await manager.store.set_maintenance(new_name, maintenance)
+        await manager.store.set_maintenance(host, False)
+        await manager.hosts_file.apply(await asyncio.to_thread(load_hosts, path))
+        manager.inventory.update_host(new_name, maintenance=maintenance)
+        await manager.fleet.until_known()
+        task.update(metadata={"new_name": new_name})
+
+    return await _task(manager, "host-rename", f"Renaming {host}", host, run)
 
 
 async def _task(

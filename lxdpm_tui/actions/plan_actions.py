@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
 
 from lxdpm_tui.actions import plan_exec, plan_run, resolve
 from lxdpm_tui.actions.instance_settings import pairs
@@ -45,6 +47,36 @@ def plan_of(manager: Manager, action: str, arguments: Mapping[str, Any]) -> Plan
     if planner is None or entry is None:
         raise ActionError(f"{action} has no plan of calls", 404)
     return planner(manager, registry.complete(entry, arguments), Limits())
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True):
+    host: str
+    name: str
+    project: str = "default"
+
+
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+    act: str
+    rows: list[_Row]
+    options: dict[str, Any] = {}
+    limits: Limits = msgspec.field(default_factory=Limits)
+
+
+def asked(act: str, rows: Iterable[Instance], options: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """What `plan_asked` takes, for the plan of an act over exactly these instances."""
+    keys = [_Row(row.host, row.name, row.project) for row in rows]
+    found: dict[str, Any] = msgspec.to_builtins(_Asked(act, keys, dict(options), limits))
+    return found
+
+
+def plan_asked(manager: Manager, body: Mapping[str, Any]) -> Plan:
+    """The plan that somebody else's console asks for. Raises ActionError."""
+    try:
+        wanted = msgspec.convert(body, _Asked)
+    except msgspec.ValidationError as error:
+        raise ActionError(str(error)) from error
+    rows = [resolve.instance(manager, f"{row.host}:{row.name}", row.project) for row in wanted.rows]
+    return make(manager.inventory, wanted.act, rows, wanted.options, wanted.limits)
 
 
 # -- running
@@ -116,14 +148,20 @@ def rows_for(manager: Manager, refs: Sequence[str], query: str, project: str) ->
     return rows
 
 
-def _bulk_plan(manager: Manager, **arguments: Any) -> Plan:
-    limits = Limits(**{param.name: arguments.pop(param.name) for param in _LIMITS})
-    act = arguments.pop("act")
-    rows = rows_for(manager, arguments.pop("instances"), arguments.pop("filter"), arguments.pop("project"))
-    options = {name: value for name, value in arguments.items() if value not in (None, False, "", [], {})}
+def bulk_words(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], Limits]:
+    """The act's own options and the limits, out of the arguments of `bulk`. Raises ActionError."""
+    limits = Limits(**{param.name: arguments[param.name] for param in _LIMITS})
+    said = {param.name: arguments[param.name] for param in _OPTIONS}
+    options = {name: value for name, value in said.items() if value not in (None, False, "", [], {})}
     if "set" in options:
         options["config"] = {key: value or None for key, value in pairs(options.pop("set")).items()}
-    return make(manager.inventory, act, rows, options, limits)
+    return options, limits
+
+
+def _bulk_plan(manager: Manager, **arguments: Any) -> Plan:
+    options, limits = bulk_words(arguments)
+    rows = rows_for(manager, arguments["instances"], arguments["filter"], arguments["project"])
+    return make(manager.inventory, arguments["act"], rows, options, limits)
 
 
 @registry.action(

@@ -51,6 +51,9 @@ def make(
     strange = sorted(options.keys() - kind.options.keys())
     if strange:
         raise ActionError(f"{act} has no option {strange[0]!r}")
+    for name, value in options.items():
+        if not _fits(kind.options[name], value):
+            raise ActionError(f"{act}: {name} cannot be {value!r}")
     rows = list({row.key: row for row in rows}.values())
     if not rows:
         raise ActionError(f"{act}: no instances")
@@ -64,6 +67,19 @@ def make(
     plan.arrange()
     free_names(inventory, plan)
     return plan
+
+
+def _fits(default: object, value: object) -> bool:
+    """Whether an option may have that value, by its default: plans are asked for in other people's JSON, too."""
+    if isinstance(default, bool):
+        return isinstance(value, bool)
+    if default is None or isinstance(default, int):
+        return (value is None and default is None) or (isinstance(value, int) and not isinstance(value, bool))
+    if isinstance(default, str):
+        return isinstance(value, str)
+    if isinstance(default, Mapping):
+        return isinstance(value, Mapping)
+    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
 
 
 def free_names(inventory: Inventory, plan: Plan, claims: frozenset[tuple[str, str]] = frozenset()) -> None:

@@ -48,12 +48,17 @@ POOLS = Kind(
 )
 
 
-def roomiest(manager: Manager, pool: str) -> str:
-    """The host with the most free bytes in that pool. Raises ActionError: 404 no such pool, 503 none can be asked."""
+def roomiest(manager: Manager, pool: str, kind: str = "") -> str:
+    """The host with the most free bytes in that pool, of that kind ("lxd", "incus") if there is one.
+
+    Raises ActionError: 404 no such pool, 503 none can be asked.
+    """
     with_pool = [record for record in manager.inventory.hosts.values() if pool in record.pools]
-    usable = [record for record in with_pool if record.usable and not record.maintenance]
+    usable = [record for record in with_pool if record.usable and not record.maintenance and not record.read_only]
     if usable:
-        return max(usable, key=lambda record: record.pools[pool].total - record.pools[pool].used).name
+        pools = {record.name: record.pools[pool] for record in usable}
+        room = {name: space.total - space.used for name, space in pools.items()}
+        return max(usable, key=lambda record: (record.kind == kind, room[record.name])).name
     if with_pool:
         why = ", ".join(f"{record.name} is {record.shown_status}" for record in with_pool)
         raise ActionError(f"No host with the storage pool {pool!r} can be used: {why}", 503)

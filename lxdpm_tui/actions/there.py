@@ -7,7 +7,8 @@ import uuid
 from typing import TYPE_CHECKING
 
 from lxdpm_tui.actions import resolve
-from lxdpm_tui.actions.create import CREATE, PER_HOST, DoesNotStart, Plan, resource_url, start_instance
+from lxdpm_tui.actions.create import PER_HOST, DoesNotStart, Plan, resource_url, start_instance
+from lxdpm_tui.actions.create_send import send
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet.inventory import Key
 from lxdpm_tui.hosts.transport import ApiError, HostError
@@ -79,23 +80,13 @@ async def create(manager: Manager, plans: list[Plan], *, start: bool, owner: str
 async def _create(manager: Manager, task: Task, journal: Journal, plan: Plan, members: list[str]) -> str:
     """Through any member; gives the host that the cluster chose."""
     name, through = plan.request.instance, members[0]
-    body = dict(plan.body)
     mark = str(uuid.uuid4())
-    if manager.fleet.hosts[through].dialect.volatile_uuid:
-        body["config"] = {**(body.get("config") or {}), "volatile.uuid": mark}
     step = await journal.intend(
         through, "instance.absent", {"host": through, "project": plan.project, "name": name, "uuid": mark}
     )
     try:
-        await manager.fleet.operate(
-            through,
-            "POST",
-            "/1.0/instances",
-            params={"project": plan.project, "target": ""},  # nobody's: the cluster chooses
-            json=body,
-            deadlines=CREATE,
-            on_progress=lambda progress: task.update(metadata=progress),
-        )
+        params = {"project": plan.project, "target": ""}  # nobody's: the cluster chooses
+        await send(manager, task, through, plan.body, params, mark)
     except ApiError:
         await journal.settle(step)
         raise

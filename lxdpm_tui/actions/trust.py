@@ -80,6 +80,12 @@ class Trust:
         await self._store.update_trusted(row)
         await self.load()
 
+    async def renew(self, row: TrustRow, der: bytes) -> TrustRow:
+        """Let another certificate in, in the place and with the rights of one. Raises ActionError as add does."""
+        new = await self.add(der, row.name, restricted=row.restricted, projects=row.projects, read_only=row.read_only)
+        await self.remove(row.fingerprint)
+        return new
+
     async def remove(self, fingerprint: str) -> None:
         await self._store.remove_trusted(fingerprint)
         self._rows.pop(fingerprint, None)

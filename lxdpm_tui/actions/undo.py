@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from lxdpm_tui.actions import files_undo, server_config
 from lxdpm_tui.actions.image_host import make_absent, restore_alias, unstage
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.hosts.transport import ApiError, Unreachable
@@ -200,6 +201,8 @@ async def _change(host: Host, method: str, path: str, args: Mapping[str, Any], b
 
 
 _HANDLERS: dict[str, Callable[[Any, dict[str, Any]], Awaitable[None]]] = {
+    "file.absent": files_undo.absent,
+    "file.replaced": files_undo.replaced,
     "image.absent": _image_absent,
     "image.alias": _image_alias,
     "image.unstage": _image_unstage,
@@ -213,4 +216,5 @@ _HANDLERS: dict[str, Callable[[Any, dict[str, Any]], Awaitable[None]]] = {
     "shared.present": _shared_present,
     "shared.renamed-back": _shared_renamed_back,
     "shared.restore": _shared_restore,
+    "server.config": server_config.restore,
 }

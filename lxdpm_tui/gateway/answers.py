@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from lxdpm_tui.actions.registry import ActionError
+
 _STATUS_TEXT = {
     400: "Bad Request",
     403: "Forbidden",
@@ -63,6 +65,13 @@ def error_envelope(code: int, text: str) -> dict[str, Any]:
 def etag_of(value: Any) -> str:
     """Quoted SHA-256, as LXD writes it."""
     return f'"{hashlib.sha256(msgspec.json.encode(value, order="sorted")).hexdigest()}"'
+
+
+def check_match(request: web.BaseRequest, value: Any, what: str) -> None:
+    """Raises ActionError 412 when the client had read something else than `value`. what: "the member"."""
+    match = request.headers.get("If-Match", "").strip('"')
+    if match and match != etag_of(value).strip('"'):
+        raise ActionError(f"Precondition failed: {what} has changed, read it again", 412)
 
 
 def sync_envelope(metadata: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from multidict import MultiMapping
 
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.gateway import groups
+from lxdpm_tui.hosts.requestor import requestor
 
 if TYPE_CHECKING:
     from lxdpm_tui.gateway.server import Gateway
@@ -56,6 +57,10 @@ class Call:
     query: MultiMapping[str]
     client: Client
     collection: str = "instances"
+
+    def tell(self, action: str, source: str, context: dict[str, Any] | None = None) -> None:
+        """What the caller has changed of the gateway itself, as a lifecycle event. source: its URL."""
+        self.gateway.hub.tell(action, source, requestor.get() or {}, context)
 
     @property
     def caller(self) -> str:
@@ -102,15 +107,22 @@ class Call:
     def targets(self) -> frozenset[str]:
         """The members that ?target= allows: one, those of an "@group", or none for all.
 
-        Raises ActionError 404 for an unknown member, 400 for an unknown group.
+        Raises ActionError 404 for an unknown member, 400 for an unknown group or one without members.
         """
         name = self.query.get("target") or ""
         if not name.startswith("@"):
             return frozenset({self.target} if self.target else ())
-        found = groups.members(self.manager.inventory.hosts.values()).get(name[1:])
+        found = groups.members(self.manager).get(name[1:])
         if found is None:
             raise ActionError(f'Cluster group "{name[1:]}" doesn\'t exist')
+        if not found:
+            raise ActionError(f'Cluster group "{name[1:]}" has no members')
         return frozenset(found)
+
+    @property
+    def by_group(self) -> bool:
+        """Whether the targets are those of a group."""
+        return self.query.get("target", "").startswith("@")
 
     async def json(self, begun: bytes = b"") -> dict[str, Any]:
         """The body as an object. begun: what was read of it already.

@@ -7,6 +7,7 @@ with what it last said.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import is_not
 
 from lxdpm_tui.fleet.inventory import HostRecord
 
@@ -59,6 +60,16 @@ OWN = (
     "event_lifecycle",
     "instance_create_start",
     "explicit_trust_token",
+    "certificate_token",
+    "certificate_update",
+    "event_hub",
+    "event_lifecycle_requestor_address",
+    "operations_get_query_all_projects",
+    "clustering_roles",
+    "clustering_edit_roles",
+    "clustering_failure_domains",
+    "clustering_description",
+    "clustering_config",
     "clustering_groups",
     "clustering_evacuation",
     "cluster_member_state",
@@ -79,9 +90,9 @@ OWN = (
 BY_ANY = ("metadata_configuration", "network_allocations")
 
 
-def advertised(records: Iterable[HostRecord]) -> list[str]:
-    """In a stable order. Hosts that never answered do not count."""
-    known = [record.extensions for record in records if record.extensions]
+def advertised(known: Iterable[frozenset[str]]) -> list[str]:
+    """In a stable order. known: what each host has, but for those that never answered."""
+    known = list(known)
     common = frozenset.intersection(*known) if known else frozenset()
     kept = {
         name
@@ -90,3 +101,17 @@ def advertised(records: Iterable[HostRecord]) -> list[str]:
     }
     own = [*OWN, *(name for name in BY_ANY if any(name in extensions for extensions in known))]
     return [*sorted(kept), *(name for name in own if name not in kept)]
+
+
+class Advertised:
+    """The list for hosts as they are, made anew only when one's own has changed: clients ask for it before all else."""
+
+    def __init__(self) -> None:
+        self._known: list[frozenset[str]] = []
+        self._list = advertised([])
+
+    def __call__(self, records: Iterable[HostRecord]) -> list[str]:
+        known = [record.extensions for record in records if record.extensions]
+        if len(known) != len(self._known) or any(map(is_not, known, self._known)):
+            self._known, self._list = known, advertised(known)
+        return self._list

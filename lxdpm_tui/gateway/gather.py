@@ -1,25 +1,30 @@
 """Lists of the whole fleet: all hosts at once, and a host that gives no sign of life costs its own rows only.
 
 Hosts that are known to be down are not asked: their last-known rows are served and marked. Of the others everybody is
-asked, and who has not answered PROBE_AFTER seconds later is asked a cheap question too. Once all others have answered,
-a host that has answered not even the cheap one for GRACE seconds, and whose rows the event stream has kept true, is
-served from those; its watcher is told to look. A host that is alive gets BUDGET seconds.
+asked. When nobody has answered for PROBE_AFTER seconds, those that have not are asked a cheap question too. A host that
+has answered not even that after GRACE seconds without an answer of anybody, and whose rows the event stream has kept
+true, is served from those; its watcher is told to look. Both are longer for hosts that are far away. A host that is
+alive gets BUDGET seconds. What no event keeps true is waited for until the host answers or is known to be down
+(`needed`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Iterable
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 from lxdpm_tui.fleet.fleet import Fleet
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
 
-PROBE_AFTER = 0.015  # most lists are there by then, and a probe that is given up costs its connection
+PROBE_AFTER = 0.025  # most lists are there by then
 GRACE = 0.06
+FAR = 0.25  # at most so much of a host's round trip is allowed for
+LONG_GRACE = 0.5  # where the inventory has only a part of what is asked for: a host that is busy is silent that long
 BUDGET = 10.0
 ALIVE = Deadlines(connect=BUDGET, first_byte=BUDGET, idle=BUDGET)
 
@@ -28,8 +33,8 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Gathered(Generic[T]):
-    """live: host -> its answer.  cached: hosts to be served from the inventory -> whether they are down.
-    errors: what a host answered instead (ApiError)."""
+    """live: host -> its answer, in the order in which they were to be asked, whoever answered first.
+    cached: hosts to be served from the inventory -> whether they are down.  errors: what a host answered instead."""
 
     live: dict[str, T] = field(default_factory=dict)
     cached: dict[str, bool] = field(default_factory=dict)
@@ -41,56 +46,78 @@ async def gather(
     ask: Callable[[Host], Awaitable[T]],
     hosts: Iterable[str] | None = None,
     needed: Callable[[Gathered[T]], bool] = lambda found: False,
+    grace: float = GRACE,
 ) -> Gathered[T]:
     """Ask all hosts (or those named). Never raises for a host.
 
     needed: whether, after what was found so far, a silent host is waited for until it is known to be down: without it
-    a thing that no other host has would not be found.
+    a thing that no other host has would not be found.  grace: seconds of silence until it is not waited for any more.
     """
+    loop = asyncio.get_running_loop()
     found: Gathered[T] = Gathered()
     names = list(fleet.hosts if hosts is None else hosts)
-    alive: set[str] = set()
-    asking: dict[asyncio.Task[T], str] = {}
-    probing: set[asyncio.Task[None]] = set()
+    asking: dict[str, asyncio.Future[T]] = {}
+    asked: dict[str, Host] = {}
+    silent: set[str] = set()
+    probes: dict[str, asyncio.Task[bool]] = {}
+    looked_for: set[str] = set()  # whose watchers were told to look
+    ended = asyncio.Event()
+    last = probed = looked = loop.time()
+    until = last + BUDGET
 
-    def probe() -> None:
-        slow = [name for task, name in asking.items() if not task.done()]
-        probing.update(asyncio.create_task(_probe(fleet.hosts[name], alive)) for name in slow)
+    def answered(name: str, _: asyncio.Future[T]) -> None:
+        nonlocal last
+        last = loop.time()
+        silent.discard(name)
+        if not silent:
+            ended.set()
 
     for name in names:
         if not _usable(fleet, name):
             found.cached[name] = True
             continue
-        asking[asyncio.create_task(_bounded(ask, fleet.hosts[name]))] = name
-    later = asyncio.get_running_loop().call_later(PROBE_AFTER, probe) if len(names) > 1 else None
-    last = time.monotonic()
-    pending = set(asking)
+        asked[name] = fleet.hosts[name]
+        asking[name] = asyncio.ensure_future(ask(asked[name]))
+        asking[name].add_done_callback(partial(answered, name))
+        silent.add(name)
     try:
-        while pending:
-            done, pending = await asyncio.wait(pending, timeout=GRACE, return_when=asyncio.FIRST_COMPLETED)
-            if done:
-                last = time.monotonic()
-            for task in done:
-                _take(found, asking[task], task)
-            if done or time.monotonic() - last < GRACE:
-                continue
-            for task in [task for task in pending if not _usable(fleet, asking[task])]:
-                found.cached[asking[task]] = True  # it was found out to be down meanwhile
-                task.cancel()
-                pending.discard(task)
-            silent = {asking[task] for task in pending}
-            if not needed(found) and all(name not in alive and fleet.watch(name).settled for name in silent):
-                for name in silent:
-                    found.cached[name] = False
-                    fleet.watch(name).retry_now()
+        while silent:
+            far = max(min(asked[name].round_trip, FAR) for name in silent)
+            unasked = silent - probes.keys()
+            if unasked:
+                due = last + PROBE_AFTER + far
+            else:
+                due = max(last + grace + 2 * far, probed + grace - PROBE_AFTER + far, looked + GRACE)
+            now = loop.time()
+            if now < min(due, until):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(min(due, until)):
+                        await ended.wait()
+            elif now >= until:
+                found.cached.update(dict.fromkeys(silent, True))
                 break
+            elif unasked:
+                probed = now
+                probes.update({name: _probe(asked[name]) for name in unasked})
+            else:
+                looked = now
+                for name in [name for name in silent if not _usable(fleet, name)]:
+                    found.cached[name] = True  # it was found out to be down meanwhile
+                    asking[name].cancel()
+                    silent.discard(name)
+                alive = {name for name in silent if probes[name].done() and probes[name].result()}
+                for name in silent - alive - looked_for:
+                    fleet.watch(name).retry_now()
+                looked_for |= silent
+                _take(found, asking)
+                if not (alive or needed(found)) and all(fleet.watch(name).settled for name in silent):
+                    found.cached.update(dict.fromkeys(silent, False))
+                    break
     finally:
-        if later is not None:
-            later.cancel()
-        for asked in pending:
-            asked.cancel()
-        for probed in probing:
-            probed.cancel()
+        for name in silent:
+            asking[name].cancel()
+    _take(found, asking)
+    found.live = {name: found.live[name] for name in names if name in found.live}
     return found
 
 
@@ -99,26 +126,37 @@ def _usable(fleet: Fleet, name: str) -> bool:
     return record is not None and record.usable
 
 
-def _take(found: Gathered[T], name: str, task: asyncio.Task[T]) -> None:
-    try:
-        found.live[name] = task.result()
-    except ApiError as error:
-        found.errors[name] = error
-    except (HostError, TimeoutError):
-        found.cached[name] = True
+def _take(found: Gathered[T], asking: Mapping[str, asyncio.Future[T]]) -> None:
+    """Put what has come by now where it belongs."""
+    for name, task in asking.items():
+        if not task.done() or name in found.cached:
+            continue
+        try:
+            found.live[name] = task.result()
+        except ApiError as error:
+            found.errors[name] = error
+        except (HostError, TimeoutError):
+            found.cached[name] = True
 
 
-async def _bounded(ask: Callable[[Host], Awaitable[T]], host: Host) -> T:
-    async with asyncio.timeout(BUDGET):
-        answer = await ask(host)
-    return answer
+_probing: dict[Host, asyncio.Task[bool]] = {}
 
 
-async def _probe(host: Host, alive: set[str]) -> None:
+def _probe(host: Host) -> asyncio.Task[bool]:
+    """Whether the host answers a cheap question, which is asked once for all who want to know at the same time. It goes
+    on when nobody waits for it any more: given up, it would cost its connection."""
+    task = _probing.get(host)
+    if task is None:
+        task = _probing[host] = asyncio.create_task(_answers(host))
+        task.add_done_callback(lambda _: _probing.pop(host, None))
+    return task
+
+
+async def _answers(host: Host) -> bool:
     try:
         await host.request("GET", "/", deadlines=ALIVE)
     except HostError:
-        return
+        return False
     except ApiError:
         pass  # an error is an answer
-    alive.add(host.name)
+    return True

@@ -64,8 +64,10 @@ SCHEMAS: dict[str, Schema] = {
         trust_token=TEXT, token=FLAG,
     ),
     "Member": _object(description=TEXT, failure_domain=TEXT, roles=TEXTS, config=CONFIG, groups=TEXTS),
+    "MemberRename": _object("server_name", server_name=TEXT),
     "MemberState": _object("action", action=_one_of("evacuate", "restore"), mode=TEXT, force=FLAG),
-    "Group": _object(name=TEXT, description=TEXT, members=TEXTS, config=CONFIG),
+    "Group": _object("name", name=TEXT, description=TEXT, members=TEXTS, config=CONFIG),
+    "GroupPut": _object(description=TEXT, members=TEXTS, config=CONFIG),
     "Planner": _object("state", state=_one_of("random", "scatter", "gather")),
     "Arguments": {"type": "object"},
     "Instances": _with(
@@ -135,10 +137,10 @@ SCHEMAS: dict[str, Schema] = {
 BODIES: dict[str, dict[str, str]] = {
     "=": {"PUT": "Server", "PATCH": "Server"},
     "certificates": {"POST": "Certificate", "PUT": "Certificate", "PATCH": "Certificate"},
-    "cluster/members/{name}": {"PUT": "Member", "PATCH": "Member", "POST": "Rename"},
+    "cluster/members/{name}": {"PUT": "Member", "PATCH": "Member", "POST": "MemberRename"},
     "cluster/members/{name}/state": {"POST": "MemberState"},
     "cluster/groups": {"POST": "Group"},
-    "cluster/groups/{name}": {"PUT": "Group", "PATCH": "Group", "POST": "Rename"},
+    "cluster/groups/{name}": {"PUT": "GroupPut", "PATCH": "GroupPut", "POST": "Rename"},
     "planner": {"PUT": "Planner", "POST": "Planner"},
     "fleet": {"POST": "Arguments"},
     "instances": {"POST": "Instances", "PUT": "InstancesState"},
@@ -218,6 +220,7 @@ QUERIES: dict[str, dict[str, tuple[Schema, bool]]] = {
     "images/{fingerprint}/export": {"secret": (TEXT, False)},
     "operations/{id}/wait": {"timeout": (WHOLE, False), "secret": (TEXT, False)},
     "operations/{id}/websocket": {"secret": (TEXT, False)},
+    "cluster/members/{name}": {"force": (TEXT, False)},
     "events": {"type": (TEXT, False), "all-projects": (_ALL, False)},
 }
 OF_LISTS: dict[str, Schema] = {"recursion": _RECURSION, "filter": TEXT, "all-projects": _ALL}

@@ -19,6 +19,8 @@ import msgspec
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.inventory import ChangeSet
 from lxdpm_tui.hosts.host import Host
+from lxdpm_tui.hosts.requestor import AFTERWARDS, Requestor, related
+from lxdpm_tui.hosts.requestor import requestor as requestor_now
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
@@ -38,7 +40,7 @@ class Operation:
     """What is known of one operation. host "": the manager's own. shown: LXD's object, location set.
 
     placed: whether `project` was told; LXD 5.0 does not say it in the operation itself, and it may be a guess then.
-    requestor: who started it through the gateway, "" when it is not known.
+    requestor: who started it through the gateway, "" when it is not known.  by: the same as events tell it.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Operation:
     code: int
     placed: bool = True
     requestor: str = ""
+    by: Requestor | None = None
     updated: float = field(default_factory=time.monotonic)
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -98,6 +101,9 @@ class Operations:
         code = int(msgspec.json.decode(shown.get("status_code", msgspec.Raw(b"103"))))
         found = self._put(id, host, project, shown, code)
         found.requestor = found.requestor or requestor
+        if requestor and found.by is None:
+            found.by = requestor_now.get()
+        found.shown = with_caller(found.shown, found.by)
         return found
 
     def _put(self, id: str, host: str, project: str, shown: Raw, code: int) -> Operation:
@@ -106,6 +112,7 @@ class Operations:
             self._forget_old()
             told = project or _project_of(shown)
             known = self._table[id] = Operation(id, host, told or "default", shown, code, placed=bool(told))
+            known.by = None if host else requestor_now.get()
         elif known.final:
             return known  # a late event never brings a finished one back
         else:
@@ -171,6 +178,16 @@ class Operations:
 
     # -- asking
 
+    def by(self, host: str, path: str, project: str) -> Requestor | None:
+        """Who started what is done to the thing of that path, or was until a moment ago."""
+        limit = time.monotonic() - AFTERWARDS
+        for known in reversed(self._table.values()):
+            if known.by is None or known.host not in ("", host) or (known.final and known.updated < limit):
+                continue
+            if (known.project == project or not known.placed) and any(related(path, own) for own in _paths(known)):
+                return known.by
+        return None
+
     async def find(self, id: str) -> Operation | None:
         """The operation of that id; None when all hosts that answer say they do not know it."""
         known = self._table.get(id)
@@ -231,6 +248,19 @@ def shown_of(host: str, raw: msgspec.Raw | bytes) -> Raw:
         resources["backups"] = [f"/1.0/backups/{urlsplit(url).path.rpartition('/')[2]}" for url in urls]
         shown["resources"] = msgspec.Raw(msgspec.json.encode(resources))
     return shown
+
+
+def with_caller(shown: Raw, by: Requestor | None) -> Raw:
+    """With the real caller, where the host says that it was us; most daemons say nothing."""
+    if by is None or "requestor" not in shown:
+        return shown
+    return {**shown, "requestor": msgspec.Raw(msgspec.json.encode(by))}
+
+
+def _paths(operation: Operation) -> list[str]:
+    """Of what it works on."""
+    resources: dict[str, Any] = msgspec.json.decode(operation.shown.get("resources", msgspec.Raw(b"null"))) or {}
+    return [urlsplit(str(url)).path for urls in resources.values() for url in urls or ()]
 
 
 def _project_of(shown: Raw) -> str:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Mapping
 from urllib.parse import parse_qsl, quote, urlencode
 
 import msgspec
-from aiohttp import ClientResponse, web
+from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from multidict import CIMultiDict
 
@@ -22,6 +22,7 @@ from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.inventory import ChangeSet, Key
 from lxdpm_tui.gateway import access
 from lxdpm_tui.gateway.call import Call
+from lxdpm_tui.hosts.exchange import Answer
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
 
@@ -102,7 +103,9 @@ async def _look_up(call: Call, name: str) -> list[str]:
 
 def must_answer(call: Call, host: str) -> None:
     """Raises ActionError 503 with the host's own reason when it cannot be asked now."""
-    record = call.manager.inventory.hosts[host]
+    record = call.manager.inventory.hosts.get(host)
+    if record is None:
+        raise ActionError(f"{host} is no longer in the fleet", 404)
     if not record.usable:
         raise ActionError(f"{host}: {record.reason or record.status}", 503)
 
@@ -215,7 +218,7 @@ def _touch(call: Call, host: str) -> None:
         call.manager.fleet.watch(host).touch(kind, key)
 
 
-async def _pass_on(call: Call, host: str, response: ClientResponse) -> web.StreamResponse:
+async def _pass_on(call: Call, host: str, response: Answer) -> web.StreamResponse:
     headers = client_headers(response.headers, host)
     if not call.client.trusted:
         del headers[HOST_HEADER]
@@ -247,7 +250,7 @@ async def _pass_on(call: Call, host: str, response: ClientResponse) -> web.Strea
 async def relay(
     request: web.BaseRequest,
     daemon: Host,
-    response: ClientResponse,
+    response: Answer,
     out: web.StreamResponse,
     writer: AbstractStreamWriter,
 ) -> None:

@@ -25,11 +25,14 @@ from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.actions.trust import Trust
 from lxdpm_tui.gateway import access, answers, browser, routes
 from lxdpm_tui.gateway.call import UNIX, Call, Client
+from lxdpm_tui.gateway.caller import requestor_of
 from lxdpm_tui.gateway.events import Hub
+from lxdpm_tui.gateway.extensions import Advertised
+from lxdpm_tui.gateway.openings import Openings
 from lxdpm_tui.gateway.routing import Match, MethodUnknown, Router, collapse
 from lxdpm_tui.gateway.secrets import ImageSecrets, UploadSecrets
 from lxdpm_tui.gateway.splice import Hijacked
-from lxdpm_tui.gateway.warnings import OwnWarnings
+from lxdpm_tui.hosts.requestor import requestor
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.manager import Manager, caller
 from lxdpm_tui.store import StoreError
@@ -56,6 +59,7 @@ class Gateway:
     def __init__(self, manager: Manager) -> None:
         self.manager = manager
         self.hub = Hub(manager)
+        self.advertised = Advertised()
         self.trust = Trust(manager.store)
         self.addresses: tuple[str, ...] = ()  # "host:port" of the HTTPS listener
         self.certificate = ""  # PEM of what it shows
@@ -65,7 +69,7 @@ class Gateway:
         self.claimed: set[tuple[str, str]] = set()
         self.secrets = ImageSecrets()
         self.uploads = UploadSecrets()
-        self.warnings = OwnWarnings(manager.inventory, manager.store)
+        self.openings = Openings()
         self.remembered: dict[tuple[str, str, str], list[tuple[str, dict[str, Any]]]] = {}
         self.router = Router(routes.table())
 
@@ -193,6 +197,7 @@ class Gateway:
     async def _answer(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         client = self._client(request)
         caller.set(client.name or "untrusted")
+        requestor.set(requestor_of(request, client))
         if (page := self._page(request, path)) is not None:
             return page
         browser.check_origin(request, self.config)

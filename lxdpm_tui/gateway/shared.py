@@ -63,7 +63,7 @@ async def gathered(call: Call, view: View) -> tuple[dict[tuple[str, str], Copies
     async def ask(host: Host) -> list[tuple[str, Row]]:
         return await _rows(call, view, host)
 
-    found = await gather(call.manager.fleet, ask)
+    found = await gather(call.manager.fleet, ask, needed=lambda _: True)  # no event keeps what we remember true
     if found.errors and not found.live:
         raise next(iter(found.errors.values()))
     scope = "*" if call.all_projects else call.project

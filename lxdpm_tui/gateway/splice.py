@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 
 from lxdpm_tui.hosts.host import Host
+from lxdpm_tui.hosts.last_words import unread
 
 _DROPPED = frozenset(
     {
@@ -38,8 +39,11 @@ class Splice(asyncio.Protocol):
         self.half_open = True  # whether this side can still be written to after it ended; not so with TLS
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._early: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self.half_open = transport.get_extra_info("sslcontext") is None
 
     def join(self, peer: asyncio.Transport, other: Splice) -> None:
@@ -77,6 +81,9 @@ class Splice(asyncio.Protocol):
             self.peer.resume_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        for data in unread(self._transport, exc):
+            self.data_received(data)
+        self._transport = None
         if self.peer is not None and not self.peer.is_closing():
             self.peer.close()
         if not self.closed.done():

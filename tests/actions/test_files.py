@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from lxdpm_tui.hosts.transport import ApiError
 from lxdpm_tui.tasks.task import Status, Task
 from tests.console.inside.window import make
 from tests.lab.lab import Lab
-from tests.managing import done, managing, refused
+from tests.managing import done, managing, paths_of, refused
 
 HOSTS = ("h1", "h2", "h3", "i1")
 
@@ -135,6 +136,114 @@ async def test_what_is_cancelled_leaves_nothing_half(clean_lab: Lab, tmp_path: P
         task.cancel()
         assert await task.wait(30) is Status.CANCELLED
         assert not out.exists()
+
+
+async def killed_in(lab: Lab, folder: Path, host: str, big: str, *words: str) -> None:
+    """A manager of its own that pushes until a part of that file is in the instance c1; then SIGKILL."""
+    paths = paths_of(lab, folder)
+    options = ["--hosts", str(paths.hosts_file), "--state", str(paths.state_dir)]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "lxdpm_tui", *options, "file-push", *words, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                said = await asyncio.to_thread(
+                    lab.hosts[host].cli, "exec", "c1", "--", "sh", "-c", f"stat -c %s {big} 2>/dev/null || echo 0"
+                )
+                if int(said.strip() or 0) > 1 << 20:
+                    break
+                assert process.returncode is None, (await process.communicate())[1].decode()
+                await asyncio.sleep(0.05)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+def hole(path: Path) -> Path:
+    """A large file that takes no room here."""
+    with path.open("wb") as file:
+        file.truncate(3 << 30)
+    return path
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("host", ["h1", "h2", "i1"])
+async def test_a_push_that_a_kill_cut_off_is_taken_back(clean_lab: Lab, tmp_path: Path, host: str) -> None:
+    """At the next start of a manager: what was new goes, what was there before stays."""
+    make(clean_lab, host, "c1")
+    cli = clean_lab.hosts[host].cli
+    cli("exec", "c1", "--", "sh", "-c", "mkdir -p /d/big/sub; echo old >/d/big/sub/kept; echo old >/d/big/whole")
+    folder = tmp_path / "big"
+    (folder / "new" / "deep").mkdir(parents=True)
+    (folder / "sub").mkdir()
+    (folder / "sub" / "added").write_text("new")
+    (folder / "a").write_text("new")
+    (folder / "new" / "deep" / "b").write_text("new")
+    (folder / "whole").write_text("new and whole")
+    (folder / "link").symlink_to("a")
+    hole(folder / "x-huge")
+    await killed_in(clean_lab, tmp_path, host, "/d/big/x-huge", str(folder), "c1", "--to", "/d/")
+    assert "big/new/deep/b" in cli("exec", "c1", "--", "find", "/d"), "some of it is there"
+    async with managing(clean_lab, tmp_path) as manager:
+        [task] = manager.tasks.tasks.values()
+        assert await task.wait(60) is Status.FAILURE
+        assert task.error == "the manager was stopped in the middle of it; what had been done was undone"
+        assert await manager.store.open_tasks() == []
+    found = sorted(cli("exec", "c1", "--", "find", "/d").split())
+    assert found == ["/d", "/d/big", "/d/big/sub", "/d/big/sub/kept", "/d/big/whole"]
+    assert cli("exec", "c1", "--", "cat", "/d/big/sub/kept") == "old\n"
+    assert cli("exec", "c1", "--", "cat", "/d/big/whole") == "new and whole", "what had been replaced is whole"
+
+
+@pytest.mark.timeout(200)
+async def test_what_a_kill_left_half_in_place_of_something_is_said(clean_lab: Lab, tmp_path: Path) -> None:
+    make(clean_lab, "h1", "c1")
+    cli = clean_lab.hosts["h1"].cli
+    cli("exec", "c1", "--", "sh", "-c", "echo old >/root/huge")
+    await killed_in(clean_lab, tmp_path, "h1", "/root/huge", str(hole(tmp_path / "huge")), "c1", "--to", "/root/")
+    async with managing(clean_lab, tmp_path) as manager:
+        [task] = manager.tasks.tasks.values()
+        assert await task.wait(60) is Status.FAILURE
+        assert "h1: c1: /root/huge was being replaced: what it held is lost" in task.error
+    assert "huge" not in cli("exec", "c1", "--", "ls", "/root"), "nothing half is left"
+
+
+@pytest.mark.timeout(200)
+async def test_other_peoples_files_are_not_taken_back(clean_lab: Lab, tmp_path: Path) -> None:
+    """A directory that is not empty when what we made in it is gone stays, and that is said."""
+    make(clean_lab, "h1", "c1")
+    cli = clean_lab.hosts["h1"].cli
+    folder = tmp_path / "big"
+    folder.mkdir()
+    hole(folder / "x-huge")
+    await killed_in(clean_lab, tmp_path, "h1", "/root/big/x-huge", str(folder), "c1", "--to", "/root/")
+    cli("exec", "c1", "--", "sh", "-c", "echo theirs >/root/big/theirs")
+    async with managing(clean_lab, tmp_path) as manager:
+        [task] = manager.tasks.tasks.values()
+        assert await task.wait(60) is Status.FAILURE
+        assert "c1: /root/big is left" in task.error
+    assert cli("exec", "c1", "--", "ls", "/root/big") == "theirs\n"
+
+
+@pytest.mark.timeout(200)
+async def test_what_one_instance_has_stays_when_another_fails(clean_lab: Lab, tmp_path: Path) -> None:
+    for name in ("c1", "c2"):
+        make(clean_lab, "h1", name)
+    clean_lab.hosts["h1"].cli("exec", "c2", "--", "sh", "-c", "mkdir -p /root/d; echo in the way >/root/d/sub")
+    folder = tmp_path / "d"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "a").write_text("a")
+    (folder / "sub" / "b").write_text("b")
+    async with managing(clean_lab, tmp_path) as manager:
+        task = await done(manager, "file-push", Status.FAILURE, source=str(folder), instances=["c1", "c2"], to="/root/")
+        assert task.hosts["h1:c1"]["status"] == "done"
+        assert task.hosts["h1:c2"]["status"] == "failed"
+        first, second = (Files(manager.fleet.hosts["h1"], name) for name in ("c1", "c2"))
+        assert await there(first, "/root/d/sub/b")
+        assert not await there(second, "/root/d/a")
+        assert (await second.look("/root/d/sub")).kind == "file"
 
 
 @pytest.mark.timeout(200)

@@ -341,6 +341,29 @@ def cluster(c: Commands) -> None:
     c("storage", "show", "fast", "--target", "h1", has="size: 2GiB")
     c("network", "list", has="lxdbr0")
     c("launch", "busybox", "c2", "--target", "nowhere", code=1, has="not found")
+    c("cluster", "group", "create", "gq")
+    c("cluster", "group", "assign", "h2", "default,gq")
+    c("cluster", "group", "show", "gq", has="- h2")
+    c("launch", "busybox", "c3", "--target", "@gq")
+    c("list", "-f", "csv", "-c", "nL", has="c3,h2")
+    c("cluster", "group", "delete", "gq", code=1, has="Only empty cluster groups can be removed")
+    c("cluster", "group", "remove", "h2", "gq")
+    c("cluster", "group", "rename", "gq", "gr")
+    c("cluster", "group", "delete", "gr")
+    c("cluster", "set", "h2", "user.rack", "7")
+    c("cluster", "get", "h2", "user.rack", has="7")
+    c(
+        "cluster",
+        "edit",
+        "h2",
+        stdin=c("cluster", "show", "h2").replace("failure_domain: default", "failure_domain: dq"),
+    )
+    c("cluster", "list", has="dq")
+    c("cluster", "unset", "h2", "user.rack")
+    c("config", "set", "images.compression_algorithm", "zstd")
+    c("config", "show", "--target", "i1", has="images.compression_algorithm: zstd")
+    c("config", "unset", "images.compression_algorithm")
+    c("delete", "-f", "c3")
     c("delete", "-f", "c1")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import cases_images, cases_instances, cases_shared, tally
+from tests.clients import cases_between, cases_images, cases_instances, cases_shared, tally
 from tests.clients.commands import Commands, Server
 from tests.clients.conftest import plain
 from tests.lab.lab import Lab
@@ -78,7 +78,7 @@ def test_of_the_whole(program: str, case: Case, lab: Lab, fleet: Server, tmp_pat
     compare(program, case, lab, fleet, tmp_path, [""])
 
 
-@pytest.mark.parametrize("case", named(cases_shared.ONLY_LXC))
+@pytest.mark.parametrize("case", named((*cases_shared.ONLY_LXC, *cases_between.ONLY_LXC)))
 def test_of_lxc_alone(case: Case, lab: Lab, fleet: Server, tmp_path: Path) -> None:
     compare("lxc", case, lab, fleet, tmp_path, [""])
 

@@ -121,8 +121,8 @@ class Client:
         url = answer.json["operation"]
         secrets: dict[str, str] = answer.metadata["metadata"]["fds"]
         done = Executed(-1)
-        sockets = {
-            fd: await self.session.ws_connect(self.url(f"{url}/websocket?secret={secret}"), autoping=True)
+        sockets = {  # no answers to pings: aiohttp drops what it has not read when one finds the socket closed
+            fd: await self.session.ws_connect(self.url(f"{url}/websocket?secret={secret}"), autoping=False)
             for fd, secret in sorted(secrets.items(), reverse=True)  # control first, as lxc does
         }
 
@@ -148,6 +148,7 @@ class Client:
             found = await self.wait(answer)
         finally:
             await asyncio.gather(*(socket.close() for socket in sockets.values()))
+        assert found.metadata is not None, found.body
         done.code = found.metadata["metadata"]["return"]
         return done
 

@@ -6,15 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from lxdpm_tui.demo.fleet import DemoFleet
 from lxdpm_tui.fleet.fleet import Fleet
-from lxdpm_tui.gateway.gather import GRACE, gather
+from lxdpm_tui.gateway.gather import GRACE, PROBE_AFTER, gather
 from lxdpm_tui.hosts.host import Host
-from tests.fleet.fleets import Script, error, host_of, script, until, watched
+from tests.fleet.fleets import Script, error, host_of, script, turns, until, watched
 
 NAMES = ("s1", "s2", "s3")
 LISTED = "/1.0/instances"
@@ -116,6 +118,44 @@ async def test_a_slow_answer_of_a_host_that_lives_is_waited_for(fleet: Fleet, sc
     scripts["s2"].answers["/1.0/list"] = after(0.5, ["late"])
     found = await gather(fleet, ask)
     assert found.live == {"s1": ["s1"], "s2": ["late"], "s3": ["s3"]}
+
+
+async def test_a_host_that_is_far_away_is_given_its_time(tmp_path: Path) -> None:
+    """Its every answer, to the cheap question too, takes longer than a host that is near may be silent."""
+    async with DemoFleet(2, activity=False, directory=tmp_path) as demo:
+        near, far = demo.daemons.values()
+        far.delay(4 * GRACE)
+        async with watched(demo.hosts) as fleet:
+            assert fleet.hosts[far.name].round_trip >= 4 * GRACE
+            found = await gather(fleet, lambda host: host.get(LISTED))
+    assert found.live.keys() == {near.name, far.name}
+    assert all(found.live.values())
+    assert found.cached == {}
+
+
+async def test_lists_at_the_same_time_share_the_cheap_question_and_its_connection(
+    fleet: Fleet, scripts: dict[str, Script]
+) -> None:
+    """It goes on when the list is there: given up, it would cost its connection."""
+    scripts["s2"].answers["/1.0/list"] = after(3 * PROBE_AFTER, ["late"])
+    asked = asyncio.Event()
+    end = asyncio.Event()
+    answered: list[str] = []
+
+    async def cheap(_: web.Request) -> Any:
+        asked.set()
+        await end.wait()
+        answered.append("/")
+        return ["/1.0"]
+
+    scripts["s2"].answers["/"] = cheap
+    scripts["s2"].asked.clear()
+    await asyncio.gather(*(gather(fleet, ask) for _ in range(5)))
+    async with asyncio.timeout(10):
+        await asked.wait()
+    assert scripts["s2"].asked.count("GET /") == 1
+    end.set()
+    await turns(lambda: answered)
 
 
 async def test_a_silent_host_of_which_an_event_was_not_read_yet_is_waited_for(

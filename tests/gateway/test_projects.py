@@ -81,6 +81,18 @@ async def test_state_is_the_sum(client: Client) -> None:
     assert (await client.ask("GET", "/1.0/projects/none/state")).status == 404
 
 
+async def test_a_project_with_limits_takes_instances(client: Client) -> None:
+    """LXD 5.0 forbids all volatile keys there, also the one by which a create of ours is known again."""
+    config = {"features.images": "false", "features.profiles": "false", "limits.instances": "5"}
+    await client.done("POST", "/1.0/projects", {"name": "small", "config": config})
+    body = {"name": "c1", "source": {"type": "image", "alias": "busybox"}}
+    for host in ALL:
+        await client.done("POST", f"/1.0/instances?project=small&target={host}", body)
+        assert (await client.get("/1.0/instances/c1?project=small"))["location"] == host
+        await client.done("DELETE", "/1.0/instances/c1?project=small")
+    await client.done("DELETE", "/1.0/projects/small")
+
+
 async def test_lxc_project(lxc: Stock, clean_lab: Lab) -> None:
     await lxc("project", "create", "p1", "-c", "features.images=false", "-c", "features.profiles=false")
     assert await having(clean_lab, "p1") == list(ALL)

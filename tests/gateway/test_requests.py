@@ -52,6 +52,7 @@ ERRORS = [
     ("GET", "/1.0/instances?filter=name+is+x", 400, "Invalid filter: unknown operator 'is'"),
     ("GET", "/1.0/instances?all-projects=true&project=default", 400,
      "Cannot specify a project when requesting all projects"),
+    ("GET", "/1.0/instances?instance-type=magic", 400, "Invalid instance type"),
     ("GET", "/1.0/events", 400, "Missing or invalid upgrade header"),
 ]  # fmt: skip
 
@@ -155,6 +156,16 @@ async def test_conditional_change(client: Client) -> None:
     await client.done("PUT", "/1.0/profiles/default", body, match)
     refused = await client.ask("PUT", "/1.0/profiles/default", {**body, "description": "newer"}, match)
     assert (refused.status, (await client.get("/1.0/profiles/default"))["description"]) == (412, "new")
+
+
+async def test_conditional_change_of_an_alias(client: Client, clean_lab: Lab) -> None:
+    path = "/1.0/images/aliases/a"
+    await client.done("POST", "/1.0/images/aliases", {"name": "a", "target": clean_lab.image_fingerprint})
+    match = {"If-Match": (await client.ask("GET", path)).headers["ETag"]}
+    body = {"target": clean_lab.image_fingerprint, "description": "new"}
+    await client.done("PUT", path, body, match)
+    refused = await client.ask("PATCH", path, {"description": "newer"}, match)
+    assert (refused.status, (await client.get(path))["description"]) == (412, "new")
 
 
 # -- one change right after another: the inventory learns of each a moment later, which nobody must notice

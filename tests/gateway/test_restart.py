@@ -53,7 +53,7 @@ async def test_operations_of_hosts_are_found_again(
         began = time.monotonic()
         started = {host: await sleeping(client, host, 20) for host in ALL}
         waiting = [asyncio.create_task(client.wait(answer)) for answer in started.values()]
-        async with client.events() as events:
+        async with client.events("?type=operation") as events:
             await served.stop(end)
             await broken(events.socket)
         for outcome in await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5):

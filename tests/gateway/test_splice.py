@@ -73,6 +73,24 @@ async def test_a_broken_end_breaks_the_other() -> None:
         await asyncio.wait_for(asyncio.gather(front.closed, back.closed), 5)
 
 
+async def test_output_is_not_lost_when_the_other_side_writes_after_the_end() -> None:
+    """A daemon says the last of a command and closes; the client's answer to a ping is on its way at that moment."""
+    client, a = socket.socketpair()
+    daemon, b = socket.socketpair()
+    one, front = await half(a)
+    two, back = await half(b)
+    front.join(two, back)
+    back.join(one, front)
+    output = os.urandom(60_000)
+    client.sendall(b"pong")  # seen first
+    daemon.sendall(output)
+    daemon.close()
+    reader, writer = await asyncio.open_connection(sock=client)
+    assert await asyncio.wait_for(reader.read(), 5) == output
+    writer.close()
+    await asyncio.wait_for(asyncio.gather(front.closed, back.closed), 5)
+
+
 async def test_a_reader_that_does_not_read_stops_the_writer() -> None:
     """Back-pressure: what waits in between is bounded, and nothing is lost once the reader reads."""
     async with joined() as ((_, left_out), (right_in, right_out), front, _):

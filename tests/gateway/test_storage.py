@@ -320,3 +320,13 @@ async def test_an_operation_where_the_api_has_none_is_waited_for(gateway: Gatewa
     assert (answer.status, answer.headers["Location"]) == (201, f"{CUSTOM}/data/snapshots/s1")
     plain = web.Response(status=200)
     assert await settled(gateway.manager, "h1", plain) is plain
+
+
+@pytest.mark.parametrize("name", ["a\x00b", "a\nb", "a\x7f", "a/b", ".."])
+async def test_names_that_nothing_could_be_found_by_are_refused(client: Client, clean_lab: Lab, name: str) -> None:
+    """LXD itself takes a null byte, and then has a volume that no call reaches."""
+    await client.done("POST", CUSTOM, {"name": "v", "config": {}})
+    for path in (CUSTOM, f"{CUSTOM}/v", "/1.0/storage-pools/default/buckets"):
+        answer = await client.ask("POST", path, {"name": name, "config": {}})
+        assert (answer.status, "names may not contain" in answer.error) == (400, True), answer.body
+    assert await client.get(CUSTOM) == [f"{CUSTOM}/v"]

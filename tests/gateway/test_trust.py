@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import ssl
@@ -97,19 +98,49 @@ async def test_a_password_works_only_when_set_and_wrong_ones_are_slowed(gateway:
     assert "sesame" not in kept
 
 
+async def test_a_certificate_is_renewed(gateway: Gateway, stranger: Caller, tmp_path: Path) -> None:
+    """By an admin, and by a restricted client its own, of which it may change nothing else."""
+    before, after = (ensure_identity(tmp_path / name) for name in ("before", "after"))
+    for client in (before, stranger):
+        der = before.der() if client is before else (tmp_path / "stranger" / "client.crt").read_text()
+        der = ssl.PEM_cert_to_DER_cert(der) if isinstance(der, str) else der
+        await gateway.trust.add(der, "laptop", restricted=client is stranger, projects=["p"])
+    pem = base64.b64encode(after.der()).decode()
+    own = f"/1.0/certificates/{stranger.fingerprint}"
+    shown = (await stranger.ask("GET", own))[1]["metadata"]
+    for change in ({"restricted": False}, {"projects": ["p", "q"]}, {"name": "boss"}):
+        status, answer = await stranger.ask("PUT", own, {**shown, **change, "certificate": pem})
+        assert (status, answer["error"]) == (403, "Only the certificate can be changed"), change
+    other = f"/1.0/certificates/{before.fingerprint()}"
+    assert (await stranger.ask("PUT", other, {"certificate": pem}))[0] == 404
+    assert (await stranger.ask("PUT", own, {**shown, "certificate": "nonsense"}))[0] == 400
+    taken = base64.b64encode(before.der()).decode()
+    assert (await stranger.ask("PUT", own, {**shown, "certificate": taken}))[0] == 409
+    assert (await stranger.ask("PUT", own, {**shown, "certificate": pem}))[0] == 200
+    row = gateway.trust.find(after.fingerprint())
+    assert (row.name, row.restricted, row.projects) == ("laptop", True, ("p",))
+    assert (await stranger.ask("GET", "/1.0"))[1]["metadata"]["auth"] == "untrusted"
+    admin = LocalClient(tmp_path / "fleet.socket")
+    newer = base64.b64encode(ensure_identity(tmp_path / "newer").der()).decode()
+    await admin.done("PATCH", f"/1.0/certificates/{after.fingerprint()}", {"certificate": newer, "name": "desk"})
+    assert [row.name for row in gateway.trust.all()] == ["laptop", "desk"]
+    await admin.close()
+
+
 async def test_the_password_is_a_key_of_the_servers_configuration(gateway: Gateway, stranger: Caller) -> None:
     """Only that it is set is shown, and the mask sent back changes nothing; it is in no log."""
     _, secret = await gateway.trust.make_token("admin")
     await stranger.ask("POST", "/1.0/certificates", {"trust_token": secret})
     assert (await stranger.ask("PATCH", "/1.0", {"config": {"core.trust_password": "open sesame"}}))[0] == 200
     shown = (await stranger.ask("GET", "/1.0"))[1]["metadata"]["config"]
-    assert shown == {"core.trust_password": "true"}
+    of_hosts = {"images.auto_update_interval": "0"}
+    assert shown == {**of_hosts, "core.trust_password": "true"}
     kept = await gateway.manager.store.get_setting("trust.password")
     assert (await stranger.ask("PUT", "/1.0", {"config": {**shown, "user.a": "b"}}))[0] == 200
     assert await gateway.manager.store.get_setting("trust.password") == kept
-    assert (await stranger.ask("PUT", "/1.0", {"config": {"user.a": "b"}}))[0] == 200
+    assert (await stranger.ask("PUT", "/1.0", {"config": {**of_hosts, "user.a": "b"}}))[0] == 200
     assert await gateway.manager.store.get_setting("trust.password") == ""
-    assert (await stranger.ask("GET", "/1.0"))[1]["metadata"]["config"] == {"user.a": "b"}
+    assert (await stranger.ask("GET", "/1.0"))[1]["metadata"]["config"] == {**of_hosts, "user.a": "b"}
     audit = await gateway.manager.store.list_audit()
     assert any(line.action == "config-set" for line in audit)
     assert "sesame" not in repr(audit)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from lxdpm_tui.gateway.routes import (
     certificates,
+    cluster,
+    cluster_groups,
     fleet,
     image_changes,
     images,
@@ -27,6 +29,8 @@ from lxdpm_tui.gateway.routing import Route
 def table() -> list[Route]:
     return [
         *server.ROUTES,
+        *cluster.ROUTES,
+        *cluster_groups.ROUTES,
         *certificates.ROUTES,
         *instances.ROUTES,
         *instance_more.ROUTES,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import ssl
 from dataclasses import replace
 from typing import Any
@@ -50,27 +51,25 @@ async def create(call: Call) -> web.StreamResponse:
     body = await call.json()
     secret = body.get("trust_token") or body.get("password")
     name = str(body.get("name") or "")
-    if not call.client.trusted or (secret and not body.get("certificate")):
+    if not call.client.trusted:
         return await _enrol(call, secret, name)
     if not body.get("token") and not body.get("certificate"):
+        if secret and call.client.certificate:
+            raise ActionError("Certificate already in trust store", 409)  # as Ansible expects it of its second run
         raise ActionError("Client is already trusted")
     if call.client.projects is not None:
         raise ActionError("not authorized", 403)
     rights = _rights(body)
     if body.get("type", "client") not in ("client", ""):
-        raise ActionError(f"Unknown request type {body['type']!r}: only client certificates are kept here")
+        raise ActionError(f"Invalid certificate type {body['type']!r}: only client certificates are kept here")
     if body.get("token"):
-        if not name:
-            raise ActionError("A name is needed for a token")
         row, secret = await call.gateway.trust.make_token(name, **rights)
         await call.manager.store.append_audit(call.caller, "trust-token", {"name": name}, result="Success")
         return answers.operation(token_operation(call, row, secret))
-    try:
-        der = _der(str(body.get("certificate") or ""))
-    except (binascii.Error, ValueError) as error:
-        raise ActionError(f"Invalid certificate: {error}") from error
+    der = _certificate(str(body.get("certificate") or ""))
     added = await call.gateway.trust.add(der, name, **rights)
     await call.manager.store.append_audit(call.caller, "trust-add", {"name": name}, result="Success")
+    call.tell("certificate-created", f"/1.0/certificates/{added.fingerprint}")
     return answers.created(f"/1.0/certificates/{added.fingerprint}")
 
 
@@ -86,12 +85,16 @@ def _rights(body: dict[str, Any]) -> dict[str, Any]:
     return {**flags, "projects": tuple(projects)}
 
 
-def _der(text: str) -> bytes:
-    if "BEGIN CERTIFICATE" in text:
-        return ssl.PEM_cert_to_DER_cert(text)
+def _certificate(text: str) -> bytes:
+    """DER, out of base64 of that or PEM. Raises ActionError."""
     if not text:
-        raise ValueError("it is empty")
-    return base64.b64decode("".join(text.split()), validate=True)  # pylxd leaves the line ends in
+        raise ActionError("Invalid certificate: it is empty")
+    try:
+        if "BEGIN CERTIFICATE" in text:
+            return ssl.PEM_cert_to_DER_cert(text.strip())
+        return base64.b64decode("".join(text.split()), validate=True)  # pylxd leaves the line ends in
+    except (binascii.Error, ValueError) as error:
+        raise ActionError(f"Invalid certificate: {error}") from error
 
 
 async def _enrol(call: Call, secret: object, name: str) -> web.StreamResponse:
@@ -137,30 +140,45 @@ def token_operation(call: Call, row: TokenRow, secret: str = "") -> dict[str, An
 
 
 async def read(call: Call) -> web.StreamResponse:
-    row = call.gateway.trust.find(call.vars["fingerprint"])
-    if call.client.projects is not None and row.fingerprint != call.caller:
-        raise ActionError("Certificate not found", 404)
+    row = _visible(call)
     return answers.sync(_shown(row), etag=_writable(row))
 
 
 async def change(call: Call) -> web.StreamResponse:
-    row = call.gateway.trust.find(call.vars["fingerprint"])
-    match = call.request.headers.get("If-Match", "").strip('"')
-    if match and match != answers.etag_of(_writable(row)).strip('"'):
-        raise ActionError("Precondition failed: the certificate has changed, read it again", 412)
+    """Name, rights, and the certificate itself. A restricted caller may renew its own, and change nothing else."""
+    row = _visible(call)
+    answers.check_match(call.request, _writable(row), "the certificate")
     body = await call.json()
     # Clients of LXD do not know of read_only: one that sends back all that it knows must not take it away.
     kept = _writable(row) if call.request.method == "PATCH" else {"name": row.name, "read_only": row.read_only}
     new = {**kept, **body}
-    await call.gateway.trust.update(replace(row, name=str(new["name"] or row.name), **_rights(new)))
-    await call.manager.store.append_audit(call.caller, "trust-change", {"name": row.name}, result="Success")
+    wanted = replace(row, name=str(new["name"] or row.name), **_rights(new))
+    if call.client.projects is not None and wanted != row:
+        raise ActionError("Only the certificate can be changed", 403)
+    if wanted != row:
+        await call.gateway.trust.update(wanted)
+    der = _certificate(str(body["certificate"])) if body.get("certificate") else b""
+    if der and hashlib.sha256(der).hexdigest() != row.fingerprint:
+        wanted = await call.gateway.trust.renew(wanted, der)
+    told = {"name": wanted.name, "fingerprint": wanted.fingerprint}
+    await call.manager.store.append_audit(call.caller, "trust-change", told, result="Success")
+    call.tell("certificate-updated", f"/1.0/certificates/{wanted.fingerprint}")
     return answers.sync({})
+
+
+def _visible(call: Call) -> TrustRow:
+    """The one that the path names. Raises ActionError 404, also for others than a restricted caller's own."""
+    row = call.gateway.trust.find(call.vars["fingerprint"])
+    if call.client.projects is not None and row.fingerprint != call.caller:
+        raise ActionError("Certificate not found", 404)
+    return row
 
 
 async def delete(call: Call) -> web.StreamResponse:
     row = call.gateway.trust.find(call.vars["fingerprint"])
     await call.gateway.trust.remove(row.fingerprint)
     await call.manager.store.append_audit(call.caller, "trust-remove", {"name": row.name}, result="Success")
+    call.tell("certificate-deleted", f"/1.0/certificates/{row.fingerprint}")
     return answers.sync({})
 
 
@@ -168,7 +186,7 @@ ROUTES = [
     Route("GET", "/1.0/certificates", list_all, Access.TRUSTED),
     Route("POST", "/1.0/certificates", create, Access.PUBLIC),
     Route("GET", "/1.0/certificates/{fingerprint}", read, Access.TRUSTED),
-    Route("PUT", "/1.0/certificates/{fingerprint}", change, Access.SERVER),
-    Route("PATCH", "/1.0/certificates/{fingerprint}", change, Access.SERVER),
+    Route("PUT", "/1.0/certificates/{fingerprint}", change, Access.TRUSTED),
+    Route("PATCH", "/1.0/certificates/{fingerprint}", change, Access.TRUSTED),
     Route("DELETE", "/1.0/certificates/{fingerprint}", delete, Access.SERVER),
 ]

@@ -9,7 +9,6 @@ import msgspec
 from aiohttp import web
 
 from lxdpm_tui import __version__
-from lxdpm_tui.actions.plan_actions import plan_of
 from lxdpm_tui.actions.registry import ActionError, registry
 from lxdpm_tui.fleet.inventory import Image, Key, Profile
 from lxdpm_tui.gateway import answers
@@ -57,7 +56,7 @@ async def plan(call: Call) -> web.StreamResponse:
     """Where a launch with these arguments would go and why."""
     arguments: dict[str, Any] = await call.json()
     try:
-        return answers.sync(call.manager.plan(**arguments))
+        return answers.sync(await call.manager.preview(**arguments))
     except ValueError as error:
         raise ActionError(str(error)) from error
 
@@ -65,7 +64,13 @@ async def plan(call: Call) -> web.StreamResponse:
 async def plan_of_action(call: Call) -> web.StreamResponse:
     """The API calls that an action with these arguments would make, in waves."""
     arguments: dict[str, Any] = await call.json()
-    return answers.sync(plan_of(call.manager, call.vars["action"], arguments).to_dict())
+    return answers.sync((await call.manager.plan_of(call.vars["action"], arguments)).to_dict())
+
+
+async def plan_of_rows(call: Call) -> web.StreamResponse:
+    """The same for a bulk act on exactly these instances: {"act", "rows": [{"host", "name", "project"}], "options",
+    "limits"}, as a console asks for it."""
+    return answers.sync((await call.manager.plan_asked(await call.json())).to_dict())
 
 
 async def rows(call: Call) -> web.StreamResponse:
@@ -92,6 +97,11 @@ async def rows(call: Call) -> web.StreamResponse:
     )
 
 
+async def own_warnings(call: Call) -> web.StreamResponse:
+    """What is wrong with the fleet as a whole, as LXD's warnings; /1.0/warnings has them among those of the hosts."""
+    return answers.sync(await call.manager.fleet_warnings())
+
+
 async def openapi(call: Call) -> web.StreamResponse:
     """The OpenAPI description of all this."""
     return web.json_response(describe(call.gateway.router.routes))
@@ -110,5 +120,7 @@ ROUTES = [
     Route("POST", "/1.0/fleet/actions/{action}", run, Access.SERVER),
     Route("POST", "/1.0/fleet/plan", plan, Access.SERVER),
     Route("POST", "/1.0/fleet/plan/{action}", plan_of_action, Access.SERVER),
+    Route("POST", "/1.0/fleet/plans", plan_of_rows, Access.SERVER),
+    Route("GET", "/1.0/fleet/warnings", own_warnings, Access.SERVER),
     Route("GET", "/1.0/fleet/tasks", tasks, Access.SERVER),
 ]

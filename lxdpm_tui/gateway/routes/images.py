@@ -268,10 +268,19 @@ async def read_alias(call: Call) -> web.StreamResponse:
         fingerprint, rows = _by_alias(call, name)
     if not _may_see(call, call.project, _raw.decode(rows[0].raw)):
         raise ActionError("Image alias not found", 404)
-    aliases = [a for row in rows for a in _aliases(_raw.decode(row.raw)) if a["name"] == name]
-    description = aliases[0].get("description") or "" if aliases else ""
+    description = _description(rows, name)
     shown = {"name": name, "description": description, "target": fingerprint, "type": rows[0].type}
-    return answers.sync(shown, etag={"description": description, "target": fingerprint})
+    return answers.sync(shown, etag=_writable_alias(fingerprint, description))
+
+
+def _writable_alias(fingerprint: str, description: str) -> dict[str, str]:
+    """What an alias' ETag is taken over."""
+    return {"description": description, "target": fingerprint}
+
+
+def _description(rows: list[Any], name: str) -> str:
+    aliases = [a for row in rows for a in _aliases(_raw.decode(row.raw)) if a["name"] == name]
+    return aliases[0].get("description") or "" if aliases else ""
 
 
 def _by_alias(call: Call, name: str) -> tuple[str, list[Any]]:
@@ -303,6 +312,10 @@ async def change_alias(call: Call) -> web.StreamResponse:
     if call.request.method == "PUT" and not target:
         raise ActionError("The target field is required")
     name = call.vars["name"]
+    match = call.request.headers.get("If-Match", "").strip('"')
+    fingerprint, rows = _by_alias(call, name)
+    if match and match != answers.etag_of(_writable_alias(fingerprint, _description(rows, name))).strip('"'):
+        raise ActionError("Precondition failed: the alias has changed, read it again", 412)
     task = await images.update_alias(call.manager, name, target, description, call.project)
     await _done(call, "image-alias-change", {"name": name, "target": target}, task)
     return answers.sync({})

@@ -8,12 +8,10 @@ from dataclasses import replace
 from aiohttp import web
 
 from lxdpm_tui.actions import resolve
-from lxdpm_tui.actions.create import refusal
 from lxdpm_tui.actions.registry import ActionError
-from lxdpm_tui.fleet.inventory import Key
-from lxdpm_tui.gateway import proxy
 from lxdpm_tui.gateway.backup_index import Backup, read_head
 from lxdpm_tui.gateway.call import Call
+from lxdpm_tui.gateway.routes.instance_place import to_chosen
 from lxdpm_tui.scheduler.model import Request
 
 # Keys that a backup may hold, and the extension without which a host refuses the whole backup for one.
@@ -26,22 +24,18 @@ def preferred(call: Call, request: Request, backup: Backup) -> Request:
     if request.targets or re.search(r"^snapshots:", backup.index, re.M):
         return request
     hosts = call.manager.inventory.hosts.values()
-    return replace(request, targets=frozenset(host.name for host in hosts if host.kind == "lxd"))
+    return replace(request, targets=frozenset(host.name for host in hosts if host.kind == "lxd"), by_group=True)
 
 
 async def import_backup(call: Call) -> web.StreamResponse:
     """Name and pool are those of the headers, else those that the backup tells itself."""
-    manager, headers = call.manager, call.request.headers
+    headers = call.request.headers
     backup = await read_head(call.request.content.iter_any())
     name = headers.get("X-LXD-name") or headers.get("X-Incus-name") or backup.name
     if not name:
         raise ActionError("The name of the instance cannot be read from the backup: say it in X-LXD-name")
     pool = headers.get("X-LXD-pool") or headers.get("X-Incus-pool") or backup.pool
     resolve.check_instance_name(name)
-    claim = (call.project, name)
-    await resolve.forget_gone(manager, *claim)
-    if manager.inventory.find_instances(*claim) or claim in manager.claims:
-        raise ActionError(f'Instance "{name}" already exists', 409)
     request = Request(
         project=call.project,
         instance=name,
@@ -50,31 +44,6 @@ async def import_backup(call: Call) -> web.StreamResponse:
         pools=frozenset({pool} if pool else ()),
         extensions=frozenset(extension for key, extension in _NEEDED.items() if key in backup.index),
         targets=call.targets,
+        by_group=call.by_group,
     )
-    manager.claims.add(claim)
-    try:
-        decision, reservation = await manager.scheduler.place(preferred(call, request, backup))
-        if reservation is None:
-            decision, reservation = await manager.scheduler.place(request)
-        if reservation is None:
-            raise ActionError(refusal(decision), 503)
-        host = reservation.host
-        try:
-            answer = await proxy.forward(call, host, body=backup.body)
-        except BaseException:
-            await manager.scheduler.release(reservation)
-            raise
-    except BaseException:
-        manager.claims.discard(claim)
-        raise
-
-    async def release() -> None:
-        await resolve.read_again(manager, Key(host, *claim))
-        await manager.scheduler.release(reservation)
-        manager.claims.discard(claim)
-
-    operation = answer.headers.get("Location", "").rpartition("/")[2] if answer.status == 202 else ""
-    call.gateway.hub.operations.afterwards(operation, release)
-    arguments = {"name": name, "project": call.project, "host": host}
-    await manager.store.append_audit(call.caller, "instance-import", arguments, result="sent")
-    return answer
+    return await to_chosen(call, backup.body, "instance-import", preferred(call, request, backup), request)

@@ -16,8 +16,9 @@ from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.inventory import Key
 from lxdpm_tui.gateway import answers, filters, proxy
 from lxdpm_tui.gateway.call import Call
-from lxdpm_tui.gateway.gather import Gathered, gather
+from lxdpm_tui.gateway.gather import GRACE, LONG_GRACE, Gathered, gather
 from lxdpm_tui.gateway.routes.instance_import import import_backup
+from lxdpm_tui.gateway.routes.instance_migrate import receive, send
 from lxdpm_tui.gateway.routing import Handler, Route
 from lxdpm_tui.gateway.splice import is_upgrade, tunnel
 from lxdpm_tui.hosts.host import Host
@@ -31,6 +32,8 @@ async def list_all(call: Call) -> web.StreamResponse:
     """Every instance of every host; rows of hosts that cannot be asked are the last known, with status Error."""
     matches = filters.parse(call.query.get("filter", ""))
     wanted_type = _TYPE_OF.get(call.collection) or call.query.get("instance-type")
+    if wanted_type and wanted_type not in _TYPE_OF.values():
+        raise ActionError("Invalid instance type")
     names_only = not call.recursion and not wanted_type and matches is None  # much cheaper for the hosts
     params = {"recursion": "0" if names_only else "2" if call.recursion == 2 else "1"}
     if call.all_projects:
@@ -43,14 +46,16 @@ async def list_all(call: Call) -> web.StreamResponse:
     async def ask(host: Host) -> list[msgspec.Raw]:
         return decode.rows_of((await host.request("GET", "/1.0/instances", params=params)).body)
 
-    found = await gather(call.manager.fleet, ask)
+    # The inventory has neither state nor snapshots: what recursion=2 is asked for.
+    found = await gather(call.manager.fleet, ask, grace=LONG_GRACE if call.recursion == 2 else GRACE)
     rows: list[tuple[str, str, dict[str, msgspec.Raw]]] = []
-    for host, raws in found.live.items():
-        rows += [_named(raw) if names_only else _row(host, raw) for raw in raws]
-    for host, down in found.cached.items():
+    for host in call.manager.inventory.hosts:  # twins in this order, whoever answered first
+        rows += [_named(raw) if names_only else _row(host, raw) for raw in found.live.get(host, ())]
+        if host not in found.cached:
+            continue
         for known in call.manager.inventory.instances.get(host, {}).values():
             if call.all_projects or known.project == call.project:
-                rows.append(_row(host, known.raw, call.recursion, down))
+                rows.append(_row(host, known.raw, call.recursion, found.cached[host]))
     _unless_all_refused(found)
     rows = [row for row in rows if call.allows(row[0])]
     if wanted_type:
@@ -67,7 +72,8 @@ async def list_all(call: Call) -> web.StreamResponse:
 def _named(raw: msgspec.Raw) -> tuple[str, str, Any]:
     """Project and name out of a host's URL of an instance."""
     path, _, query = str(msgspec.json.decode(raw)).partition("?")
-    return dict(parse_qsl(query)).get("project", "default"), unquote(path.rpartition("/")[2]), {}
+    project = dict(parse_qsl(query)).get("project", "default") if query else "default"
+    return project, unquote(path.rpartition("/")[2]), {}
 
 
 def _row(host: str, raw: msgspec.Raw | bytes, recursion: int = 1, down: bool = False) -> tuple[str, str, Any]:
@@ -87,7 +93,8 @@ def _text(row: dict[str, msgspec.Raw], key: str) -> str:
 
 def _url(collection: str, project: str, name: str) -> str:
     query = "" if project == "default" else f"?project={quote(project, safe='')}"
-    return f"/1.0/{collection}/{quote(name, safe='')}{query}"
+    plain = name.isascii() and name.replace("-", "").isalnum()  # as nearly all are; quote() looks at every letter
+    return f"/1.0/{collection}/{name if plain else quote(name, safe='')}{query}"
 
 
 def _unless_all_refused(found: Gathered[Any]) -> None:
@@ -120,11 +127,11 @@ async def create(call: Call) -> web.StreamResponse:
         if source.get("refresh") and call.manager.inventory.find_instances(call.project, str(body.get("name"))):
             return await _refresh(call, body, targets)
     if isinstance(source, dict) and source.get("type") == "migration":
-        raise ActionError("migration between servers is not implemented yet", 501)
+        return await receive(call, body)
     start = bool(body.pop("start", False))
     if isinstance(body.get("name"), str):
         await resolve.forget_gone(call.manager, call.project, body["name"])
-    plan = creating.prepare(call.manager, body, call.project, targets)
+    plan = creating.prepare(call.manager, body, call.project, targets, by_group=call.by_group)
     task = await creating.create(call.manager, [plan], start=start, owner=call.caller)
     await call.manager.audit("launch", {"body": body, "project": call.project}, task)
     operation = call.gateway.hub.operations.of_task(task)
@@ -167,22 +174,28 @@ async def read(call: Call) -> web.StreamResponse:
 
 
 async def rename(call: Call) -> web.StreamResponse:
-    """A plain rename goes to the owner once the new name is claimed in the whole fleet."""
+    """A rename, or a move to another pool or project of its host: to the owner, once the new name is claimed in the
+    whole fleet. Also the beginning of a migration to another server."""
     host = await proxy.owner(call, call.vars["name"])
     body = await call.json()
     call.must_allow(str(body.get("project") or call.project))
-    if body.get("migration"):
+    if body.get("migration") and call.target:
         raise ActionError("moves between hosts are not implemented yet", 501)
+    if body.get("migration") and not body.get("pool") and not body.get("project"):
+        return await send(call, host, body)
     new_name = body.get("name")
     if not isinstance(new_name, str):
         raise ActionError("No name provided")
     manager = call.manager
-    claim = (call.project, new_name)
+    project = str(body.get("project") or call.project)
+    claim = (project, new_name)
+    if body.get("migration") and claim == (call.project, call.vars["name"]):
+        return await send(call, host, body)  # from one pool to another, under its name
     await resolve.forget_gone(manager, *claim)
     if manager.inventory.find_instances(*claim) or claim in manager.claims:
         raise ActionError(f'Name "{new_name}" already in use', 409)
     manager.claims.add(claim)
-    old, new = Key(host, call.project, call.vars["name"]), Key(host, call.project, new_name)
+    old, new = Key(host, call.project, call.vars["name"]), Key(host, project, new_name)
 
     async def release() -> None:
         await resolve.read_again(manager, old, new)
@@ -201,6 +214,26 @@ async def rename(call: Call) -> web.StreamResponse:
 async def change(call: Call) -> web.StreamResponse:
     answer = await proxy.instance(call)
     await _audit(call)
+    return answer
+
+
+async def session(call: Call) -> web.StreamResponse:
+    """A command or a console: sent when its sockets can be connected in time."""
+    openings = call.gateway.openings
+    await openings.turn()
+    try:
+        answer = await change(call)
+        operation: dict[str, Any] = {}
+        if answer.status == 202 and isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+            operation = msgspec.json.decode(answer.body)["metadata"]
+        sockets = (operation.get("metadata") or {}).get("fds") or {}
+    except BaseException:
+        openings.give_back()
+        raise
+    if sockets:
+        openings.begun(operation["id"], len(sockets.keys() - {"control"}))
+    else:
+        openings.give_back()
     return answer
 
 
@@ -224,8 +257,6 @@ _READS: tuple[str, ...] = (
 )  # fmt: skip
 _CHANGES: tuple[tuple[str, str], ...] = (
     ("PUT", "state"),
-    ("POST", "exec"),
-    ("POST", "console"),
     ("DELETE", "console"),
     ("POST", "files"),
     ("DELETE", "files"),
@@ -260,6 +291,8 @@ def _routes() -> list[Route]:
             ("DELETE", one, change),
             ("HEAD", f"{one}/files", proxy.instance),
             ("GET", f"{one}/sftp", sftp),
+            ("POST", f"{one}/exec", session),
+            ("POST", f"{one}/console", session),
         ]
         table += [("GET", f"{one}/{rest}", proxy.instance) for rest in _READS]
         table += [(method, f"{one}/{rest}", change) for method, rest in _CHANGES]

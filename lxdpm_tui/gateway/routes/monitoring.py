@@ -1,4 +1,4 @@
-"""What the hosts have and do: resources, metrics, members' state, groups, and the description of configuration keys."""
+"""What the hosts have and do: resources, metrics, members' state, and the description of configuration keys."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from lxdpm_tui.actions.hosts import set_maintenance
 from lxdpm_tui.actions.registry import ActionError
-from lxdpm_tui.gateway import answers, groups, metrics, proxy, shared
+from lxdpm_tui.gateway import answers, metrics, proxy, shared
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.gather import gather
+from lxdpm_tui.gateway.routes.cluster import record_of
 from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.hosts.dialect import parse_version
 from lxdpm_tui.hosts.host import Host
@@ -100,9 +102,7 @@ async def configuration(call: Call) -> web.StreamResponse:
 
 async def member_state(call: Call) -> web.StreamResponse:
     """Memory in bytes, the load, and the space in pools. Uptime and swap are not known (0)."""
-    record = call.manager.inventory.hosts.get(call.vars["name"])
-    if record is None:
-        raise ActionError("Cluster member not found", 404)
+    record = record_of(call)
     proxy.must_answer(call, record.name)
     host = call.manager.fleet.hosts[record.name]
     found = await host.get("/1.0/resources")
@@ -128,10 +128,7 @@ async def member_state(call: Call) -> web.StreamResponse:
 
 async def change_state(call: Call) -> web.StreamResponse:
     """{"action": "evacuate" or "restore"}: out of placement, and back in. What runs there must be stopped first."""
-    name = call.vars["name"]
-    record = call.manager.inventory.hosts.get(name)
-    if record is None:
-        raise ActionError("Cluster member not found", 404)
+    record, name = record_of(call), call.vars["name"]
     action = (await call.json()).get("action")
     if action not in ("evacuate", "restore"):
         raise ActionError(f"Unknown action {action!r}")
@@ -148,35 +145,16 @@ async def change_state(call: Call) -> web.StreamResponse:
                 f"{len(running)} instances run on {name} ({shown}): stop or move them first. To place nothing there"
                 f" while they run on: lxdpm-tui maintenance {name} on"
             )
-    task = await call.manager.run("maintenance", host=name, on="on" if action == "evacuate" else "off")
+    on = "on" if action == "evacuate" else "off"
+    if call.manager.upstream.ours:
+        return shared.operation(call, await call.manager.run("maintenance", host=name, on=on))
+    # LXD's own words: front ends tell by them what goes on.
+    words = f"{'Evacuating' if action == 'evacuate' else 'Restoring'} cluster member"
+    task = await set_maintenance(call.manager, name, on == "on", words)
+    await call.manager.audit("maintenance", {"host": name, "on": on}, task)
+    call.tell("cluster-member-evacuated" if on == "on" else "cluster-member-restored", f"/1.0/cluster/members/{name}")
     return shared.operation(call, task)
 
-
-def _group(name: str, hosts: list[str]) -> dict[str, Any]:
-    return {"name": name, "description": "All hosts" if name == groups.DEFAULT else "", "members": hosts, "config": {}}
-
-
-async def list_groups(call: Call) -> web.StreamResponse:
-    found = groups.members(call.manager.inventory.hosts.values())
-    if call.recursion:
-        return answers.sync([_group(name, hosts) for name, hosts in found.items()])
-    return answers.sync([f"/1.0/cluster/groups/{quote(name, safe='')}" for name in found])
-
-
-async def group(call: Call) -> web.StreamResponse:
-    name = call.vars["name"]
-    hosts = groups.members(call.manager.inventory.hosts.values()).get(name)
-    if hosts is None:
-        raise ActionError("Cluster group not found", 404)
-    shown = _group(name, hosts)
-    return answers.sync(shown, etag=shown)
-
-
-async def labels_only(call: Call) -> web.StreamResponse:
-    raise ActionError("groups are the labels of hosts: change them in hosts.toml", 501)
-
-
-_GROUPS = "/1.0/cluster/groups"
 
 ROUTES = [
     Route("GET", "/1.0/resources", resources, Access.TRUSTED),
@@ -184,8 +162,4 @@ ROUTES = [
     Route("GET", "/1.0/metadata/configuration", configuration, Access.TRUSTED),
     Route("GET", "/1.0/cluster/members/{name}/state", member_state, Access.TRUSTED),
     Route("POST", "/1.0/cluster/members/{name}/state", change_state, Access.SERVER),
-    Route("GET", _GROUPS, list_groups, Access.TRUSTED),
-    Route("POST", _GROUPS, labels_only, Access.SERVER),
-    Route("GET", f"{_GROUPS}/{{name}}", group, Access.TRUSTED),
-    *(Route(m, f"{_GROUPS}/{{name}}", labels_only, Access.SERVER) for m in ("PUT", "PATCH", "POST", "DELETE")),
 ]

@@ -14,7 +14,7 @@ from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.gateway import answers
 from lxdpm_tui.gateway.access import without_secrets
 from lxdpm_tui.gateway.call import Call
-from lxdpm_tui.gateway.events import TYPES, Subscriber
+from lxdpm_tui.gateway.events import OF_PROJECTS, TYPES, Subscriber
 from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.operations import Operation
 from lxdpm_tui.gateway.proxy import forward
@@ -184,6 +184,7 @@ async def websocket(call: Call) -> web.StreamResponse:
     if not is_upgrade(call.request):
         raise ActionError("Missing or invalid upgrade header")
     query = call.request.raw_path.partition("?")[2]
+    call.gateway.openings.connected(found.id)
     path = f"/1.0/operations/{found.id}/websocket"
     return await tunnel(call.request, call.manager.fleet.hosts[found.host], f"{path}?{query}" if query else path)
 
@@ -205,16 +206,22 @@ async def events(call: Call) -> web.StreamResponse:
     for name in wanted:
         if name not in TYPES:
             raise ActionError(f'"{name}" isn\'t a supported event type')
+    if call.all_projects and "project" in call.query:
+        raise ActionError("Cannot specify a project when requesting all projects")
     project = None if call.all_projects or call.query.get("project") == "*" else call.project
     if project is None and call.client.projects is not None:
         raise ActionError("not authorized", 403)
-    if "logging" in wanted and call.client.projects is not None:
+    allowed = TYPES
+    if call.client.projects is not None or call.client.read_only:
+        allowed = OF_PROJECTS  # a daemon's log has the addresses of websockets, secrets and all
+    if not allowed.issuperset(wanted):
         raise ActionError("Forbidden", 403)
     client = Subscriber(
-        frozenset(wanted) or TYPES,
+        frozenset(wanted) or allowed,
         project,
         restricted=call.client.projects is not None,
         read_only=call.client.read_only,
+        named=bool(wanted),
     )
     return await call.gateway.hub.serve(call.request, client)
 

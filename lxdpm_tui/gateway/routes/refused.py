@@ -22,7 +22,7 @@ async def join(call: Call) -> web.StreamResponse:
 
 
 async def members(call: Call) -> web.StreamResponse:
-    raise ActionError("fleet gateway: add, change and remove hosts with `lxdpm-tui host`", 501)
+    raise ActionError("fleet gateway: add hosts with `lxdpm-tui host add`", 501)
 
 
 async def unserved(call: Call) -> web.StreamResponse:
@@ -33,7 +33,6 @@ ROUTES = [
     Route("PUT", "/1.0/cluster", join, Access.SERVER),
     Route("PUT", "/1.0/cluster/certificate", unserved, Access.SERVER),
     Route("POST", "/1.0/cluster/members", members, Access.SERVER),
-    *(Route(m, "/1.0/cluster/members/{name}", members, Access.SERVER) for m in ("POST", "PUT", "PATCH", "DELETE")),
     *(Route(m, path, unserved, Access.TRUSTED) for path in _WITH_ALL_BELOW for m in _METHODS),
     *(Route(m, f"{path}/{{rest...}}", unserved, Access.TRUSTED) for path in _WITH_ALL_BELOW for m in _METHODS),
 ]

@@ -1,12 +1,10 @@
-"""/, /1.0, the cluster view that clients see the hosts by, what clients ask on their way, and the planner."""
+"""/, /1.0, and the planner."""
 
 from __future__ import annotations
 
 import platform
-import time
 from collections import Counter
 from typing import Any
-from urllib.parse import quote
 
 from aiohttp import web
 
@@ -14,8 +12,6 @@ from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet.inventory import HostRecord
 from lxdpm_tui.gateway import answers, proxy
 from lxdpm_tui.gateway.call import Call
-from lxdpm_tui.gateway.extensions import advertised
-from lxdpm_tui.gateway.groups import groups_of
 from lxdpm_tui.gateway.routes import settings
 from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.scheduler.model import Strategy
@@ -51,7 +47,7 @@ def _untrusted(call: Call) -> dict[str, Any]:
     """What anybody may know: enough to enrol."""
     return {
         "config": {},
-        "api_extensions": advertised(call.manager.inventory.hosts.values()),
+        "api_extensions": call.gateway.advertised(call.manager.inventory.hosts.values()),
         "api_status": "stable",
         "api_version": "1.0",
         "auth": "untrusted",
@@ -63,10 +59,11 @@ def _untrusted(call: Call) -> dict[str, Any]:
 
 def _server(call: Call) -> dict[str, Any]:
     records = list(call.manager.inventory.hosts.values())
+    os = _most(records, lambda r: r.os)
     architectures = list(dict.fromkeys(name for record in records for name in record.architectures))
     return {
-        "config": dict(call.gateway.config) if call.client.projects is None else {},
-        "api_extensions": advertised(records),
+        "config": settings.shown(call),
+        "api_extensions": call.gateway.advertised(records),
         "api_status": "stable",
         "api_version": "1.0",
         "auth": "trusted",
@@ -80,16 +77,17 @@ def _server(call: Call) -> dict[str, Any]:
             "architectures": architectures,
             "certificate": call.gateway.certificate,
             "certificate_fingerprint": call.gateway.fingerprint,
-            "driver": _most(records, lambda r: "lxc") or "lxc",
+            "driver": "lxc",
             "driver_version": "",
             "firewall": "",
             "kernel": platform.system(),
             "kernel_architecture": architectures[0] if architectures else platform.machine(),
             "kernel_features": {},
-            "kernel_version": platform.release(),
+            "instance_types": list(dict.fromkeys(kind for record in records for kind in record.instance_types)),
+            "kernel_version": _most(records, lambda r: r.kernel) or platform.release(),
             "lxc_features": {},
-            "os_name": "",
-            "os_version": "",
+            "os_name": os.rpartition(" ")[0],
+            "os_version": os.rpartition(" ")[2],
             "project": call.project,
             "server": "lxd",
             "server_clustered": True,
@@ -97,9 +95,10 @@ def _server(call: Call) -> dict[str, Any]:
             "server_name": "fleet",
             "server_pid": 0,
             "server_version": API_VERSION,
-            "storage": _most(records, lambda r: next((pool.driver for pool in r.pools.values()), "")),
+            "storage": "",
             "storage_version": "",
             "storage_supported_drivers": _drivers(records),
+            **next((record.environment for record in records if record.environment), {}),
         },
     }
 
@@ -110,54 +109,11 @@ def _most(records: list[HostRecord], value: Any) -> str:
 
 
 def _drivers(records: list[HostRecord]) -> list[dict[str, Any]]:
-    names = sorted({pool.driver for record in records for pool in record.pools.values()})
-    return [{"Name": name, "Version": "1", "Remote": False} for name in names]
-
-
-# -- the hosts, seen as a cluster
-
-
-async def cluster(call: Call) -> web.StreamResponse:
-    shown = {"server_name": "fleet", "enabled": True, "member_config": []}
-    return answers.sync(shown, etag=shown)
-
-
-def _member(record: HostRecord) -> dict[str, Any]:
-    if not record.usable:
-        age = f"last seen {time.time() - record.reached:.0f} s ago" if record.reached else "never seen"
-        status, message = "Offline", f"{record.status}: {record.reason or 'connecting'} ({age})"
-    elif record.maintenance:
-        status, message = "Evacuated", "Unavailable due to maintenance"
-    else:
-        status, message = "Online", record.reason or "Fully operational"
-    return {
-        "server_name": record.name,
-        "url": record.address,
-        "database": False,
-        "status": status,
-        "message": message,
-        "architecture": record.architectures[0] if record.architectures else "",
-        "failure_domain": "default",
-        "description": f"{record.kind} {record.version}".strip(),
-        "config": {f"user.label.{key}": value for key, value in record.labels.items()},
-        "roles": [],
-        "groups": groups_of(record),
-    }
-
-
-async def members(call: Call) -> web.StreamResponse:
-    records = call.manager.inventory.hosts.values()
-    if call.recursion:
-        return answers.sync([_member(record) for record in records])
-    return answers.sync([f"/1.0/cluster/members/{quote(record.name, safe='')}" for record in records])
-
-
-async def member(call: Call) -> web.StreamResponse:
-    record = call.manager.inventory.hosts.get(call.vars["name"])
-    if record is None:
-        raise ActionError("Cluster member not found", 404)
-    shown = _member(record)
-    return answers.sync(shown, etag=[shown["config"], shown["groups"]])
+    """Those that every host has."""
+    known = [{name: (version, remote) for name, version, remote in record.drivers} for record in records]
+    known = [drivers for drivers in known if drivers]
+    names = [name for name in known[0] if all(name in drivers for drivers in known)] if known else []
+    return [{"Name": name, "Version": known[0][name][0], "Remote": known[0][name][1]} for name in names]
 
 
 # -- the planner
@@ -182,9 +138,6 @@ async def set_planner(call: Call) -> web.StreamResponse:
 ROUTES = [
     Route("GET", "/", root, Access.PUBLIC),
     Route("GET", "/1.0", server, Access.PUBLIC),
-    Route("GET", "/1.0/cluster", cluster, Access.TRUSTED),
-    Route("GET", "/1.0/cluster/members", members, Access.TRUSTED),
-    Route("GET", "/1.0/cluster/members/{name}", member, Access.TRUSTED),
     Route("GET", "/1.0/planner", planner, Access.TRUSTED),
     Route("PUT", "/1.0/planner", set_planner, Access.SERVER),
     Route("POST", "/1.0/planner", set_planner, Access.SERVER),

@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from lxdpm_tui.actions.own_warnings import ACKNOWLEDGED, DELETED, NEW
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.gateway import answers, filters, proxy
 from lxdpm_tui.gateway.call import Call
@@ -13,7 +14,6 @@ from lxdpm_tui.gateway.gather import gather
 from lxdpm_tui.gateway.holder import holder
 from lxdpm_tui.gateway.routes.instances import stale_header
 from lxdpm_tui.gateway.routing import Access, Route
-from lxdpm_tui.gateway.warnings import ACKNOWLEDGED, DELETED, NEW
 from lxdpm_tui.hosts.host import Host
 
 
@@ -25,7 +25,7 @@ async def list_all(call: Call) -> web.StreamResponse:
 
     found = await gather(call.manager.fleet, ask)
     project = call.query.get("project")
-    own = [row for row in await call.gateway.warnings.all() if not project or row["project"] in ("", project)]
+    own = [row for row in await call.manager.warnings.all() if not project or row["project"] in ("", project)]
     hosts = [host for host in call.manager.inventory.hosts if host in found.live]
     rows = [*own, *({**row, "location": host} for host in hosts for row in found.live[host])]
     matches = filters.parse(call.query.get("filter", ""))
@@ -38,7 +38,7 @@ async def list_all(call: Call) -> web.StreamResponse:
 
 
 async def read(call: Call) -> web.StreamResponse:
-    own = await call.gateway.warnings.get(call.vars["uuid"])
+    own = await call.manager.warnings.get(call.vars["uuid"])
     if own is not None:
         return answers.sync(own, etag={"status": own["status"]})
     return await proxy.forward(call, await holder(call, call.path, "Warning"))
@@ -46,22 +46,22 @@ async def read(call: Call) -> web.StreamResponse:
 
 async def change(call: Call) -> web.StreamResponse:
     """{"status": "acknowledged" or "new"}."""
-    own = await call.gateway.warnings.get(call.vars["uuid"])
+    own = await call.manager.warnings.get(call.vars["uuid"])
     if own is None:
         return await proxy.forward(call, await holder(call, call.path, "Warning"))
     status = (await call.json()).get("status")
     if status not in (ACKNOWLEDGED, NEW):
         raise ActionError(f"status must be {ACKNOWLEDGED} or {NEW}, not {status!r}")
-    await call.gateway.warnings.set_status(own["uuid"], status)
+    await call.manager.warnings.set_status(own["uuid"], status)
     return answers.sync({})
 
 
 async def delete(call: Call) -> web.StreamResponse:
     """One of the gateway's own comes back when what it tells of changes."""
-    own = await call.gateway.warnings.get(call.vars["uuid"])
+    own = await call.manager.warnings.get(call.vars["uuid"])
     if own is None:
         return await proxy.forward(call, await holder(call, call.path, "Warning"))
-    await call.gateway.warnings.set_status(own["uuid"], DELETED)
+    await call.manager.warnings.set_status(own["uuid"], DELETED)
     return answers.sync({})
 
 

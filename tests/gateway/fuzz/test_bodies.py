@@ -26,6 +26,13 @@ BODIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("POST", "/1.0/certificates", {"certificate": "MII", "name": "n", "password": "p"}),
     ("PUT", "/1.0/planner", {"state": "random"}),
     ("POST", "/1.0/fleet/plan", {"image": "busybox", "name": "n", "count": 1}),
+    ("POST", "/1.0/fleet/plans", {
+        "act": "stop", "rows": [{"host": "{h}", "name": "{i}", "project": "default"}],
+        "options": {"force": True, "timeout": 1}, "limits": {"per_host": 1, "wave": 2, "on_error": "pause"}}),
+    ("POST", "/1.0/fleet/plans", {
+        "act": "configure", "rows": [{"host": "{h}", "name": "{i}"}],
+        "options": {"config": {"user.a": "b"}, "devices": {"e": {"type": "none"}}}}),
+    ("POST", "/1.0/fleet/actions/warning-ack", {"warnings": ["nowhere:0"], "again": True}),
     ("POST", "/1.0/fleet/actions/stop", {"instances": ["nobody"], "force": True}),
     ("POST", "/1.0/instances", {
         "name": "no-such", "type": "container", "architecture": "x86_64", "profiles": ["default"], "ephemeral": False,

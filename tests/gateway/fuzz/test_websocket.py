@@ -77,7 +77,7 @@ def test_bad_frames(target: Target, what: str, door: str) -> None:
         connections.append(connection)
     target.check()
     for connection in connections:
-        read_answer(connection)
+        read_answer(connection, patience=0.3)  # most frames have no answer
         connection.close()
     target.ask("DELETE", operation)
     target.check()

@@ -1,4 +1,4 @@
-"""The gateway's own warnings: hosts that are down, twin names, profiles and pools that differ between hosts.
+"""The fleet's own warnings: hosts that are down, twin names, profiles and pools that differ between hosts.
 
 They are read off the inventory when somebody asks. What was acknowledged or deleted is kept in the store for as long
 as the warning says the same.
@@ -6,13 +6,14 @@ as the warning says the same.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lxdpm_tui.fleet.inventory import Inventory
-from lxdpm_tui.fleet.problems import Problem, problems
+from lxdpm_tui.fleet.problems import Problem, problem_steps
 from lxdpm_tui.store import Store
 from lxdpm_tui.tasks.task import text_of
 
@@ -34,32 +35,44 @@ class OwnWarnings:
         self._inventory = inventory
         self._store = store
         self._known: dict[str, _Known] | None = None
+        self._turn = asyncio.Lock()  # who looks breathes between the rows of two hosts
 
     async def all(self) -> list[dict[str, Any]]:
         """LXD's warning objects."""
-        known, now = await self._load(), time.time()
-        found = {problem.uuid: problem for problem in problems(self._inventory)}
-        changed = False
-        for id in [id for id in known if id not in found]:
-            del known[id]
-            changed = True
-        for id, problem in found.items():
-            if id not in known or known[id].message != problem.message:
-                first = known[id].first if id in known else problem.since or now
-                known[id] = _Known(problem.message, NEW, first)
+        async with self._turn:
+            known, now = await self._load(), time.time()
+            found = await self._look()
+            changed = False
+            for id in [id for id in known if id not in found]:
+                del known[id]
                 changed = True
-        if changed:
-            await self._save(known)
-        return [_shown(problem, known[id], now) for id, problem in found.items() if known[id].status != DELETED]
+            for id, problem in found.items():
+                if id not in known or known[id].message != problem.message:
+                    first = known[id].first if id in known else problem.since or now
+                    known[id] = _Known(problem.message, NEW, first)
+                    changed = True
+            if changed:
+                await self._save(known)
+            return [_shown(problem, known[id], now) for id, problem in found.items() if known[id].status != DELETED]
+
+    async def _look(self) -> dict[str, Problem]:
+        found: dict[str, Problem] = {}
+        for problem in problem_steps(self._inventory):
+            if problem is None:
+                await asyncio.sleep(0)
+            else:
+                found[problem.uuid] = problem
+        return found
 
     async def get(self, id: str) -> dict[str, Any] | None:
         return next((row for row in await self.all() if row["uuid"] == id), None)
 
     async def set_status(self, id: str, status: str) -> None:
         """Raises KeyError for an unknown one."""
-        known = await self._load()
-        known[id].status = status
-        await self._save(known)
+        async with self._turn:
+            known = await self._load()
+            known[id].status = status
+            await self._save(known)
 
     async def _load(self) -> dict[str, _Known]:
         if self._known is None:
