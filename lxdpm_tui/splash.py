@@ -1,7 +1,8 @@
 """The last table, on screen before anything slow is imported. Standard library only, and little of that.
 
 The console keeps its screen as text when it ends; the next start shows it, faint and with its age, until the live table
-takes its place. Nothing is shown when the terminal has another size, or nothing was kept.
+takes its place. Where nothing was kept for a terminal of that size, it shows the frame of the console, which has no
+rows yet: that it starts, and which tables there will be.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ FILE = "screen"
 ALTERNATE, BACK = "\x1b[?1049h", "\x1b[?1049l"
 _HIDE, _SHOW, _FAINT, _PLAIN = "\x1b[?25l", "\x1b[?25h", "\x1b[2m", "\x1b[0m"
 _FIRST = "lxdpm-tui screen 1"
-_FLAGS = frozenset({"--read-only", "--no-mouse"})
-_VALUED = frozenset({"--state", "--hosts", "--view", "--filter", "--project", "--demo", "--demo-instances"})
-_showing = False
+_FLAGS = frozenset({"--read-only"})
+_COUNTS = frozenset({"--demo", "--demo-instances"})
+_VALUED = frozenset({"--state", "--hosts", "--view", "--filter", "--project", *_COUNTS})
+_TABS = ("1 Hosts", "2 Instances", "3 Images", "4 Profiles", "5 Tasks")
+_MORE_TABS = ("6 Networks", "7 Storage", "8 Projects", "9 Warnings", "v Events")  # on wide screens
+_LEAST = (20, 4)  # columns and rows of a terminal for a frame
+MOST = 1000  # hosts of a demo, and instances of each of them
+_showing = ""  # "rows", "frame", or "" = nothing
 
 
 def keep(directory: str | os.PathLike[str], lines: Sequence[str], size: tuple[int, int]) -> None:
@@ -38,23 +44,27 @@ def keep(directory: str | os.PathLike[str], lines: Sequence[str], size: tuple[in
 def directory_for(words: Sequence[str]) -> str | None:
     """The state directory of the console that a command line opens; None when it does something else.
 
-    Only lines that cannot be wrong: what is then said of them would stand beside the splash. A demo without a directory
-    is another fleet each time.
+    Only lines that cannot be wrong: what is then said of them would stand beside the splash. "": a demo without a
+    directory, which is another fleet each time.
     """
     directory, demo = "", False
-    given = iter(words)
-    for word in given:
+    given = list(words)
+    while given:
+        word = given.pop(0)
         if word in _FLAGS:
             continue
-        value = next(given, None) if word in _VALUED else None
-        if value is None or (word == "--demo" and not value.isdigit()):
+        if word == "--demo" and (not given or given[0].startswith("-")):
+            demo = True
+            continue
+        if word not in _VALUED or not given:
+            return None
+        value = given.pop(0)
+        if value.startswith("-") or (word in _COUNTS and not (value.isdecimal() and 0 < int(value) <= MOST)):
             return None
         demo = demo or word == "--demo"
         if word == "--state":
             directory = value
-    if not directory and demo:
-        return None
-    if not directory:
+    if not directory and not demo:
         import platformdirs
 
         directory = platformdirs.user_state_dir("lxdpm-tui")
@@ -62,10 +72,35 @@ def directory_for(words: Sequence[str]) -> str | None:
 
 
 def begin_for(words: Sequence[str]) -> None:
-    """Show the last screen, if that command line opens the console."""
+    """Show the last screen, else the frame, if that command line opens the console."""
     directory = directory_for(words)
-    if directory is not None:
-        begin(directory)
+    if directory is not None and not (directory and begin(directory)):
+        begin_frame("--demo" in words)
+
+
+def begin_frame(demo: bool = False) -> bool:
+    """Show the console as it is without rows; whether there is a terminal for it."""
+    global _showing
+    try:
+        columns, rows = os.get_terminal_size(2)
+    except OSError:
+        return False
+    if not os.isatty(1) or columns < _LEAST[0] or rows < _LEAST[1]:
+        return False
+    first, second = frame(columns, demo)
+    note = " opening the fleet… "
+    _write(f"{ALTERNATE}{_HIDE}{_FAINT}\x1b[1;1H{first}\x1b[2;1H{second}\x1b[{rows};1H{_PLAIN}{note}")
+    _showing = "frame"
+    return True
+
+
+def frame(columns: int, demo: bool = False) -> tuple[str, str]:
+    """The two lines at the top of the console before it has rows, as console/headline.py has them then."""
+    tabs: tuple[str, ...] = _TABS if columns < 160 else _TABS + _MORE_TABS
+    if columns < 70:
+        tabs = tuple(tab[: len("1 Hosts")] for tab in tabs)
+    title = f" lxdpm-tui{'   DEMO ' if demo else ''}   starting…"
+    return title[:columns], (" " + ("   " if columns >= 100 else "  ").join(tabs))[:columns]
 
 
 def begin(directory: str | os.PathLike[str]) -> bool:
@@ -84,19 +119,24 @@ def begin(directory: str | os.PathLike[str]) -> bool:
     note = f" as it was {_span(time.time() - kept)} ago, opening the fleet… "[:columns]
     text = "".join(f"\x1b[{row};1H{line}" for row, line in enumerate(lines[: rows - 1], 1) if line)
     _write(f"{ALTERNATE}{_HIDE}{_FAINT}{text}\x1b[{rows};1H{_PLAIN}{note}")
-    _showing = True
+    _showing = "rows"
     return True
 
 
 def showing() -> bool:
     """Whether it is on screen, and nobody took its place yet."""
-    return _showing
+    return bool(_showing)
+
+
+def showing_rows() -> bool:
+    """Whether rows of the last time are on screen, which are worth more than a table without rows."""
+    return _showing == "rows"
 
 
 def taken() -> None:
     """The console paints from now on."""
     global _showing
-    _showing = False
+    _showing = ""
 
 
 def end() -> None:

@@ -248,6 +248,24 @@ def test_connect_is_there_without_having_been_loaded() -> None:
     assert "lxdpm_tui" in _run(program)
 
 
+def test_the_first_paint_waits_for_nothing_that_only_a_key_or_a_host_needs() -> None:
+    """All of that is loaded behind it (console/later.py), so that it is there when a key is pressed."""
+    program = (
+        "import sys, json\nimport lxdpm_tui.console.app\n"
+        "sys.stdout.write(json.dumps(sorted(sys.modules)) + '\\n')\n"
+        "import asyncio\nfrom lxdpm_tui.console import later\nasyncio.run(later.load(later.MODULES))\n"
+        "sys.stdout.write(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    first, then = (set(json.loads(line)) for line in done.stdout.splitlines())
+    assert not {name.split(".")[0] for name in first} & (HEAVY - {"textual", "rich"})
+    assert not {name for name in first if name.startswith(("lxdpm_tui.console.deeds", "lxdpm_tui.manager"))}
+    screens = {name for name in first if name.startswith("lxdpm_tui.console.screens.")}
+    assert screens == {"lxdpm_tui.console.screens.main"}
+    assert "textual.widgets._text_area" not in first
+    assert {"lxdpm_tui.console.deeds.beginning", "lxdpm_tui.console.screens.form"} <= then
+
+
 SERVE = """
 import asyncio, json, os, signal, sys
 from lxdpm_tui.cli import main, run
@@ -273,3 +291,37 @@ def test_serving_loads_neither_textual_nor_asyncssh_nor_pylxd(tmp_path: Path) ->
     modules = _run(SERVE, "--hosts", str(hosts), "--state", str(tmp_path / "state"), "--serve")
     assert "aiohttp" in modules
     assert not modules & {"textual", "rich", "asyncssh", "pylxd"}
+
+
+OPENING = """
+import asyncio, json, sys, threading
+from pathlib import Path
+
+on_the_loop = {}
+
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        on_the_loop[name] = threading.current_thread() is threading.main_thread()
+
+import lxdpm_tui.manager
+from lxdpm_tui.config import HostConfig, Paths, parse_address
+
+async def opened(folder):
+    host = HostConfig("h1", parse_address("ssh://127.0.0.1:9/nothing"))
+    async with lxdpm_tui.manager.Manager.open(Paths(folder / "hosts.toml", folder / "state"), [host]):
+        return
+
+sys.meta_path.insert(0, Watch())
+asyncio.run(opened(Path(sys.argv[1])))
+sys.stdout.write(json.dumps(on_the_loop))
+"""
+
+
+def test_opening_a_manager_holds_up_no_loop_with_what_it_loads(tmp_path: Path) -> None:
+    """A console has keys to take meanwhile: asyncssh and the actions take most of a second."""
+    command = [sys.executable, "-c", OPENING, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+    on_the_loop = json.loads(done.stdout)
+    assert on_the_loop["asyncssh"] is False
+    assert on_the_loop["lxdpm_tui.actions.networks"] is False
+    assert [name for name, there in on_the_loop.items() if there and name.startswith("lxdpm_tui.actions.")] == []

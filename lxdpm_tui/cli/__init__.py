@@ -23,9 +23,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"lxdpm-tui {__version__}")  # noqa: T201
         return 0
     given, words = _split(given)
-    arguments = _parse(given)
-    arguments.words = words
     try:
+        arguments = _parse(given)
+        arguments.words = words
         from lxdpm_tui.cli import run
 
         return run.run(arguments)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lxdpm_tui.actions.plan import Plan, read
-from lxdpm_tui.actions.plan_actions import plan_of
 from lxdpm_tui.actions.registry import ActionError, Danger, registry
 from lxdpm_tui.cli import plans
 from lxdpm_tui.cli.commands import arguments_of
@@ -70,10 +69,10 @@ class Own:
         return task.to_operation()
 
     async def plan(self, arguments: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self._manager.plan(**arguments)
+        return await self._manager.preview(**arguments)
 
     async def plan_of(self, action: str, arguments: Mapping[str, Any]) -> Plan:
-        return plan_of(self._manager, action, arguments)
+        return await self._manager.plan_of(action, arguments)
 
     async def strategy(self, wanted: str | None) -> str:
         if wanted:

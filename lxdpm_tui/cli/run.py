@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import importlib
+import gc
 import logging
 import os
 import shlex
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_PORT = 8443
+ROWS_FIRST = 1.5  # seconds that a console's socket waits for the first host to be read: loading it takes as long
 
 
 class Failure(Exception):
@@ -225,12 +226,18 @@ async def _both_doors(arguments: argparse.Namespace, server: HostConfig | None) 
 @contextlib.asynccontextmanager
 async def _serving_behind(arguments: argparse.Namespace, manager: Manager) -> AsyncIterator[None]:
     """Serve on the state directory's socket as soon as that holds up nobody; a console works without it too."""
+    from lxdpm_tui.console import later
+
     leave = asyncio.Event()
     listening = False
 
     async def serve() -> None:
         nonlocal listening
-        await asyncio.to_thread(importlib.import_module, "lxdpm_tui.gateway.server")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ROWS_FIRST):
+                while not any(host.scanned for host in manager.inventory.hosts.values()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+        await later.load(["lxdpm_tui.gateway.server"])
         try:
             async with serving(arguments, manager):
                 listening = True
@@ -261,7 +268,9 @@ def _console(arguments: argparse.Namespace) -> int:
         listed_hosts(arguments)  # mistakes in the file are told before the screen is taken
     if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:  # which --web sets
         raise Failure("the console needs a terminal; --serve is headless, and each action is a subcommand", 2)
+    gc.disable()  # what is loaded for the first paint is no garbage; the console switches it on again
     from lxdpm_tui.cli import look
+    from lxdpm_tui.console import turns
 
     app = look.console(
         arguments,
@@ -272,7 +281,10 @@ def _console(arguments: argparse.Namespace) -> int:
         label=label,
         before_open=("lxdpm_tui.manager",),
     )
-    return app.run() or app.return_code or 0
+    try:
+        return turns.run(app.run_async()) or app.return_code or 0
+    finally:
+        gc.enable()
 
 
 def _demo_of(arguments: argparse.Namespace) -> argparse.Namespace:

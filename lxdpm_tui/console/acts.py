@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lxdpm_tui.actions.registry import Action, Danger, Param
-from lxdpm_tui.console import completion, equivalents, keymap
-from lxdpm_tui.console.command_line import Command, CommandError, complete, parse
-from lxdpm_tui.console.completion import filter_lines
-from lxdpm_tui.console.deeds import DEEDS, OFFERS, WORDS, instances
-from lxdpm_tui.console.deeds.asking import subject, value_words
+from lxdpm_tui.console import keymap
+from lxdpm_tui.console.guarding import meant
 from lxdpm_tui.console.resources.base import Line
-from lxdpm_tui.console.screens.confirm import ConfirmScreen
-from lxdpm_tui.console.screens.form import FormScreen
-from lxdpm_tui.console.screens.reading import ReadingScreen
-from lxdpm_tui.fleet.inventory import Instance
 from lxdpm_tui.fleet.query import QueryError
 from lxdpm_tui.fleet.query import parse as parse_filter
-from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
+    from lxdpm_tui.console import completion
+    from lxdpm_tui.console.command_line import Command
+    from lxdpm_tui.console.files import Guard
+    from lxdpm_tui.console.screens.form import FormScreen
     from lxdpm_tui.console.screens.main import MainScreen
+    from lxdpm_tui.tasks.task import Task
+
+# What deeds need is imported where it is needed: none of it is on the first screen, and all of it together took longer
+# than that screen's paint. The app loads it behind that (later.py).
 
 
 class Acts:
@@ -30,11 +31,15 @@ class Acts:
     def __init__(self, screen: MainScreen) -> None:
         self.screen: MainScreen = screen
         self.session = screen.session
+        self.session.guarding.assure = self._assure
+        self.session.guarding.guards = lambda: screen.personal.files.guards.values()
 
     def do(self, id: str) -> None:
         """The deed of a key; those that ask wait in a worker, the screen goes on."""
 
         async def work() -> None:
+            from lxdpm_tui.console.deeds import DEEDS, instances
+
             if keymap.BY_ID[id].needs != "nothing" and self.row is None:
                 return
             deed = DEEDS.get(id)
@@ -64,12 +69,26 @@ class Acts:
 
     async def ask(self, question: str, about: Sequence[Line], **more: Any) -> Mapping[str, bool] | None:
         """Ask before a deed; None for no, else the options that were ticked. more: as ConfirmScreen takes it."""
+        from lxdpm_tui.console.screens.confirm import ConfirmScreen
+
         return await self.screen.app.push_screen_wait(ConfirmScreen(question, about, **more))
+
+    async def _assure(self, question: str, guard: Guard, expect: str) -> bool:
+        """Also when no worker asks, as forms do."""
+        from lxdpm_tui.console.screens.confirm import ConfirmScreen
+
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        screen = ConfirmScreen(question, [Line("", guard.words(), "warn")], yes="Yes", expect=expect)
+        self.screen.app.push_screen(screen, lambda given: answer.set_result(given is not None))
+        return await answer
 
     # -- the command line
 
     def complete(self, line: str) -> list[str]:
         """Whole lines that a command line may become."""
+        from lxdpm_tui.console import completion
+        from lxdpm_tui.console.command_line import complete
+        from lxdpm_tui.console.deeds import OFFERS
 
         def values(param: Param) -> Sequence[completion.Candidate]:
             return completion.values(param.complete, self.session.inventory, self.session.project or "default")
@@ -78,7 +97,7 @@ class Acts:
         head, space, _ = line.partition(" ")
         place = next((place for place in keymap.PLACES if place == head), None)
         if space and place is not None:
-            return filter_lines(line, place, self.screen.resources[place].schema, self.session.inventory)
+            return completion.filter_lines(line, place, self.screen.resources[place].schema, self.session.inventory)
         if space and head in OFFERS:
             start, _, last = line.rpartition(" ")
             return [f"{start} {word}" for word in OFFERS[head](self) if word.startswith(last)]
@@ -87,6 +106,9 @@ class Acts:
 
     def command(self, line: str) -> str:
         """Run a command line; gives what is wrong with it, "" when it was taken."""
+        from lxdpm_tui.console.command_line import CommandError, parse
+        from lxdpm_tui.console.deeds import WORDS
+
         line = line.strip()
         head, _, rest = line.partition(" ")
         files = self.screen.personal.files
@@ -134,35 +156,36 @@ class Acts:
 
     def _show(self, action: Action, given: Mapping[str, Any]) -> str:
         """The action as a line elsewhere, in place of doing it."""
+        from lxdpm_tui.console import equivalents
+        from lxdpm_tui.console.screens.reading import ReadingScreen
+
         lines = [Line(form, line) for form, line in equivalents.lines(equivalents.of_action(action, given))]
         self.screen.app.push_screen(ReadingScreen(f"{action.name} elsewhere", lines, label=10))
         return ""
 
     async def _run(self, action: Action, command: Command) -> None:
-        given = self._complete(command)
+        from lxdpm_tui.console.deeds.asking import subject, value_words
+
+        given, expect = self._complete(command), ""
+        if action.name == "bulk" and not command.confirmed:
+            from lxdpm_tui.console.deeds import bulk
+
+            await bulk.asked(self, given)
+            return
         if action.danger is not Danger.NONE and not command.confirmed:
             lines = [Line(name, value_words(value)) for name, value in given.items()]
-            subjects = self._found(given)
-            expect = ""
+            subjects = meant(self.session.inventory, given)
             if action.danger is Danger.TYPE_NAME:
                 names = given.get("instances") or [given.get("name") or given.get("instance") or action.name]
                 expect = str(names[0]).partition(":")[2] or str(names[0]) if len(names) == 1 else str(len(names))
             question = f"{action.name} {subject(subjects)}?" if subjects else f"{action.name}: {action.help}?"
             if await self.ask(question, lines, yes=action.name.capitalize(), expect=expect) is None:
                 return
-        await self.session.attempt(action.name, **given)
-
-    def _found(self, given: Mapping[str, Any]) -> list[Instance]:
-        """The instances that the words of a command mean, to name host and project in the question."""
-        project = str(given.get("project") or "default")
-        found = []
-        for ref in given.get("instances") or [given.get("instance") or ""]:
-            host, colon, name = str(ref).rpartition(":")
-            rows = self.session.inventory.find_instances(project, name)
-            found += [row for row in rows if not colon or row.host == host]
-        return found
+        await self.session.attempt(action.name, typed=expect, **given)
 
 
 def words() -> tuple[str, ...]:
     """What the `:` line knows beside the actions: the tables and the console's own words."""
+    from lxdpm_tui.console.deeds import WORDS
+
     return (*keymap.PLACES, *WORDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib
+import contextvars
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -15,15 +15,12 @@ from textual.app import App
 from textual.binding import Binding
 
 from lxdpm_tui import splash
-from lxdpm_tui.console import terminal_io
+from lxdpm_tui.console import later, terminal_io, turns
 from lxdpm_tui.console.collector import OFTEN, Collector
-from lxdpm_tui.console.deeds import beginning
 from lxdpm_tui.console.driver import driver_class, link_of
 from lxdpm_tui.console.memory import Memory
 from lxdpm_tui.console.personal import FirstView
-from lxdpm_tui.console.resources.base import Line
 from lxdpm_tui.console.screens.main import MainScreen
-from lxdpm_tui.console.screens.reading import ReadingScreen
 from lxdpm_tui.console.session import Backend, Session
 from lxdpm_tui.console.theme import ANSI, DARK, LIGHT, PLAIN
 from lxdpm_tui.console.type_ahead import TypeAhead
@@ -32,9 +29,11 @@ from lxdpm_tui.fleet.pace import pace
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.driver import Driver
+    from textual.timer import Timer
 
 OpenManager = Callable[[], AbstractAsyncContextManager[Backend]]
-COVERED = 1.5  # seconds that the splash stays when the manager is there; a key or the first rows end it
+COVERED = 15.0  # seconds that the splash stays at most; a key, the first rows, or that there are none end it
+SOON = 0.05  # seconds between two looks at whether it may go
 
 
 def _palette() -> type[Provider]:
@@ -82,7 +81,8 @@ class Console(App[int]):
         self.main = MainScreen(self.session, label, self.memory, config_dir)
         self._state_dir = state_dir
         self._first = first or FirstView()
-        self._covered = splash.showing()
+        self._covered = splash.showing_rows()
+        self._under: Timer | None = None
         self._open_manager = open_manager
         self._before_open = before_open
         self._open_demo = open_demo
@@ -112,6 +112,8 @@ class Console(App[int]):
     def on_mount(self) -> None:
         if self._covered:
             terminal_io.hold_frames(self)
+            self._under = self.set_interval(SOON, self._look_under)
+            self.set_timer(COVERED, self._uncover)
         self.push_screen(self.main)
         self._undo_signals = terminal_io.leave_on_signals(self, self.leave)
         if link_of(self) is not None:
@@ -119,6 +121,7 @@ class Console(App[int]):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        later.first_paint_done()
         self.main.personal.look()
         self.main.show_first(self._first)
         self._managing = asyncio.create_task(self._manage(), name="manager of the console")
@@ -132,22 +135,28 @@ class Console(App[int]):
         """The live screen takes the place of the splash."""
         if self._covered:
             self._covered = False
+            if self._under is not None:
+                self._under.stop()
             terminal_io.release_frames(self)
 
-    def _rows_came(self, *_: object) -> None:
-        if self._covered and any(self.session.inventory.instances.values()):
+    def _look_under(self) -> None:
+        """Whether there is something to show in place of the splash, or no hope for it."""
+        if self.main.table.view.keys:
             self.set_timer(0.1, self._uncover)  # more of them follow at once
+        elif self.session.backend is not None and self.session.all_read():
+            self._uncover()
 
     async def _manage(self) -> None:
         """Hold the manager open until the console leaves."""
+        turns.BACKGROUND.set(True)
         try:
-            for module in self._before_open:
-                await asyncio.to_thread(importlib.import_module, module)
+            await later.load(self._before_open)
             while not self._leaving.is_set():
                 self._enough.clear()
                 async with self._open_manager() as backend:
-                    self._attach_backend(backend)
+                    contextvars.copy_context().run(self._attach_backend, backend)
                     try:
+                        await later.load(later.MODULES)
                         await self._enough.wait()
                     finally:
                         backend.fleet.want_figures(False)
@@ -157,6 +166,7 @@ class Console(App[int]):
             self._failed(error)
 
     def _attach_backend(self, backend: Backend) -> None:
+        turns.BACKGROUND.set(False)  # what begins here is the console's
         from lxdpm_tui.manager import caller
 
         self.session.before_run = lambda: caller.set("console") and None
@@ -164,14 +174,13 @@ class Console(App[int]):
         backend.fleet.want_figures(True)
         self.main.attached()
         if self._open_demo is not None and not backend.inventory.hosts and not self.session.read_only:
+            from lxdpm_tui.console.deeds import beginning
+
             self.main.run_worker(beginning.welcome(self.main.acts, self.open_demo), group="deeds")
         collector = Collector(
             lambda: sum(host.instances for host in self.session.inventory.hosts.values()), self.main.typing_now
         )
         self.set_interval(OFTEN, collector.look)
-        if self._covered:
-            self.set_interval(0.05, self._rows_came, repeat=round(COVERED / 0.05))
-            self.set_timer(COVERED, self._uncover)
 
     def open_demo(self) -> None:
         """Close this fleet and open the simulated one in its place."""
@@ -184,6 +193,9 @@ class Console(App[int]):
 
     def _failed(self, error: Exception) -> None:
         """The manager could not be opened, or broke: say it, and leave when it was read."""
+        from lxdpm_tui.console.resources.base import Line
+        from lxdpm_tui.console.screens.reading import ReadingScreen
+
         self._uncover()
         self.session.messages.say(0.0, "bad", str(error))
         lines = [Line("", line, "bad") for line in (str(error) or repr(error)).splitlines()]

@@ -6,6 +6,7 @@ tables paint seldomer when one paint takes long to get through.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import IO, TYPE_CHECKING, Any, cast
 
@@ -96,6 +97,14 @@ class ConsoleDriver(LinuxDriver):
         super().__init__(*given, **more)
         self.link = Link()
         self._file = cast(Any, Metered(cast("IO[str]", self._file), self.link))
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        """What the terminal itself says. Textual believes COLUMNS and LINES more, which stay what they were when the
+        window gets another size."""
+        try:
+            return os.get_terminal_size(self.fileno)
+        except OSError:
+            return super()._get_terminal_size()
 
     def write(self, data: str) -> None:
         if data == splash.ALTERNATE and splash.showing():

@@ -120,6 +120,11 @@ def _names(given: Given) -> list[str]:
     return [str(ref).rpartition(":")[2] for ref in refs if ref]
 
 
+def _ids(given: Given) -> list[str]:
+    """Of warnings, without the hosts that have them."""
+    return [str(ref).rpartition(":")[2] for ref in given.get("warnings") or ()]
+
+
 def _at(name: str) -> str:
     return f"{REMOTE}:{name}"
 
@@ -217,11 +222,13 @@ _LXC: dict[str, Callable[[Given], list[Words]]] = {
     "image-alias-create": lambda g: [["image", "alias", "create", _at(str(g["name"])), str(g["fingerprint"])]],
     "image-alias-rename": lambda g: [["image", "alias", "rename", _at(str(g["name"])), str(g["new_name"])]],
     "image-alias-delete": lambda g: [["image", "alias", "delete", _at(str(g["name"]))]],
+    "warning-ack": lambda g: [] if g.get("again") else [["warning", "acknowledge", _at(id)] for id in _ids(g)],
+    "warning-delete": lambda g: [["warning", "delete", _at(id)] for id in _ids(g)],
     **_shared("profile"),
     **_shared("network"),
     **_shared("project"),
 }  # fmt: skip
-_UNSCOPED = ("project-", "pool-", "maintenance")
+_UNSCOPED = ("project-", "pool-", "warning-", "maintenance")
 
 
 def _lxc(name: str, given: Given) -> list[Words]:
@@ -255,6 +262,11 @@ def _api(name: str, given: Given) -> list[str]:
         return [f"POST {paths[0]}/snapshots{query} {json.dumps(body)}"]
     if name == "restore":
         return [f"PUT {paths[0]}{query} {json.dumps({'restore': given['snapshot']})}"]
+    if name == "warning-delete":
+        return [f"DELETE /1.0/warnings/{id}" for id in _ids(given)]
+    if name == "warning-ack":
+        status = json.dumps({"status": "new" if given.get("again") else "acknowledged"})
+        return [f"PUT /1.0/warnings/{id} {status}" for id in _ids(given)]
     if name == "snapshot-delete":
         return [f"DELETE {paths[0]}/snapshots/{quote(str(given['snapshot']), safe='')}{query}"]
     return []

@@ -55,6 +55,14 @@ class Going:
         about = f"host:={row.name}" if self._screen.place == "hosts" else f"name:={row.name} host:={row.host}"
         self.into("events", about)
 
+    def warnings(self) -> None:
+        """To the warnings about the row under the cursor."""
+        from lxdpm_tui.console.resources.warnings import about
+
+        query = about(self._screen.place, self._screen.table.cursor_row)
+        if query:
+            self.into("warnings", query)
+
     def step(self, by: int) -> bool:
         """Back (-1) or forward (1); whether there was a way."""
         stop = self.trail.step(by)

@@ -16,6 +16,7 @@ from lxdpm_tui.console.session import Session
 Theme = Mapping[str, str]
 
 MAIN_TABS = ("hosts", "instances", "images", "profiles", "tasks")
+READ_FROM_HOSTS = ("instances", "images", "profiles")
 ALL_TABS = 160  # columns from which the other tables have their tabs too
 
 
@@ -81,6 +82,14 @@ def tabs(
         right.append(f"/{source} ", f"bold {theme['accent']}")
         right.append(f"{len(table.view)} of {table.view.total}", theme["text-muted"])
     return left, right
+
+
+def empty_words(session: Session, place: Place, known: str, connecting: bool, asked: bool) -> str:
+    """What a table without rows says; `known` only when it is known that there are none."""
+    if connecting:
+        return ""
+    read = asked and (place not in READ_FROM_HOSTS or session.all_read())
+    return known if read else "Asking the hosts…"
 
 
 def status(session: Session, connecting: bool, theme: Theme, crumbs: str = "") -> tuple[Text, Text]:

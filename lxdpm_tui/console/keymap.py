@@ -63,6 +63,7 @@ CUSTOM: dict[str, str] = {}
 
 _INSTANCES: tuple[Place, ...] = ("instances",)
 _EDITED: tuple[Place, ...] = ("instances", "images", "profiles")
+_WARNED: tuple[Place, ...] = ("hosts", "instances", "profiles", "networks", "storage", "projects")
 _USED: tuple[Place, ...] = ("hosts", "images", "profiles", "networks", "storage", "projects")
 
 KEYS: tuple[Key, ...] = (
@@ -85,7 +86,7 @@ KEYS: tuple[Key, ...] = (
         "D",
         "delete",
         "delete; a host is taken out of the fleet, and goes on",
-        ("instances", "images", "profiles", "hosts"),
+        ("instances", "images", "profiles", "hosts", "warnings"),
         "rows",
         15,
     ),
@@ -101,6 +102,7 @@ KEYS: tuple[Key, ...] = (
     Key("add-host", "a", "add", "pair with a host and add it to the fleet", ("hosts",), show=15),
     Key("labels", "e", "labels", "the labels of a host", ("hosts",), "row"),
     Key("edit", "e", "edit", "edit a profile", ("profiles",), "row", 14),
+    Key("acknowledge", "a", "acknowledge", "acknowledge a warning, or take that back", ("warnings",), "rows", 12),
     Key("cancel", "c", "cancel", "cancel a running task", ("tasks",), "rows", 12),
     # -- into an instance
     Key("shell", "l", "shell", "a shell in the instance; ~. on a new line leaves it", _INSTANCES, "row", 16),
@@ -121,6 +123,7 @@ KEYS: tuple[Key, ...] = (
     Key("columns", "C", "columns", "choose the columns of this table"),
     Key("users", "u", "used by", "the instances that use it", _USED, "row", 30),
     Key("its-events", "V", "its events", "what happened to it lately", ("hosts", "instances"), "row"),
+    Key("its-warnings", "W", "its warnings", "the warnings about it", _WARNED, "row"),
     Key("project", "O", "project", "look at one project only, or at all"),
     Key("copy", "y", "copy", "copy the name to the terminal's clipboard", (), "rows"),
     Key("copy-command", "ctrl+y", "copy lxc", "copy the lxc line that shows it", (), "rows"),

@@ -86,6 +86,14 @@ class Ordering:
         self.order(place, self._made[place].sort, self._made[place].reverse)
         self.memory.forget(place)
 
+    def tick(self) -> None:
+        """Called each second: what the person made of the tables is kept."""
+        self.note()
+        try:
+            self.memory.save()
+        except OSError as error:
+            self._screen.log.error(error)
+
     def note(self) -> None:
         """Remember what the person made of the tables, be it by key or mouse."""
         for place in self._screen.tables:

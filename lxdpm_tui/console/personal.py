@@ -20,11 +20,8 @@ from lxdpm_tui.console.columns import Column
 from lxdpm_tui.console.files import Files, Plugin, SavedView
 from lxdpm_tui.console.files.plugins import words_of
 from lxdpm_tui.console.files.views import PathColumn, save_view
-from lxdpm_tui.console.inside.handover import hand_over
 from lxdpm_tui.console.keymap import Place
 from lxdpm_tui.console.resources.base import Line
-from lxdpm_tui.console.screens.inputs import InputsScreen
-from lxdpm_tui.console.widgets.field import FieldSpec
 
 if TYPE_CHECKING:
     from lxdpm_tui.console.screens.main import MainScreen
@@ -68,8 +65,18 @@ class Personal:
             self.choose_theme()
         if news & {"keys", "plugins"}:
             self.bind()
+        if "guards" in news and screen.session.backend is not None:
+            self.check_guards()
         for problem in problems:
             screen.session.say("bad", str(problem).removeprefix(f"{self.files.directory}/"))
+
+    def check_guards(self) -> None:
+        """Say which guards name acts that are not there: they guard nothing. Once the actions are loaded."""
+        session = self._screen.session
+        for guard in self.files.guards.values():
+            unknown = [act for act in guard.acts if act not in session.registry.actions]
+            if unknown:
+                session.say("bad", f"guards.toml: {guard.name}.acts: there is no action {', '.join(unknown)}")
 
     def choose_theme(self) -> None:
         """The theme that was chosen last, when it is there."""
@@ -173,6 +180,10 @@ class Personal:
 
     async def run_plugin(self, name: str) -> None:
         """Ask what it asks, then run it: on the terminal, or behind the console."""
+        from lxdpm_tui.console.inside.handover import hand_over
+        from lxdpm_tui.console.screens.inputs import InputsScreen
+        from lxdpm_tui.console.widgets.field import FieldSpec
+
         screen, plugin = self._screen, self.files.plugins[name]
         session = screen.session
         if not self.may_run(plugin):

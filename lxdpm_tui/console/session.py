@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from lxdpm_tui.actions.registry import ActionError, registry
 from lxdpm_tui.console.columns import Look
+from lxdpm_tui.console.guarding import Guarding, meant, planned
 from lxdpm_tui.console.messages import Messages
 from lxdpm_tui.console.resources import tasks as task_words
 from lxdpm_tui.console.watching import Watching
-from lxdpm_tui.fleet.inventory import ChangeSet, HostRecord, Instance, Inventory, Key
+from lxdpm_tui.fleet.inventory import ChangeSet, HostRecord, HostStatus, Instance, Inventory, Key
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Status, Task
 
+if TYPE_CHECKING:
+    from lxdpm_tui.actions.plan import Limits, Plan
+
+DRAFTS = 50  # kept; the oldest goes
 REFUSALS = (ActionError, ApiError, HostError)
 
 
@@ -50,11 +55,26 @@ class Backend(Protocol):
 
     def run(self, action: str, /, **arguments: Any) -> Awaitable[Task]: ...
 
-    def plan(self, **arguments: Any) -> list[dict[str, Any]]: ...
+    async def fleet_warnings(self) -> list[dict[str, Any]]: ...
+
+    async def preview(self, **arguments: Any) -> list[dict[str, Any]]: ...
+
+    def plan_of(self, action: str, arguments: Mapping[str, Any]) -> Awaitable[Plan]: ...
+
+    def plan_over(
+        self, act: str, rows: Iterable[Instance], options: Mapping[str, Any], limits: Limits
+    ) -> Plan | Awaitable[Plan]: ...
+
+
+class Draft(NamedTuple):
+    """What was typed into a form. failed: it was tried; else the form was left."""
+
+    values: dict[str, str]
+    failed: bool = False
 
 
 class Session:
-    """The state of one console.
+    """The state of one console. drafts: by form and what it is about; they live as long as the console.
 
     `changed(kind, changed, removed, figures)` is called when rows of a kind changed, `tell()` when words did.
     """
@@ -63,8 +83,9 @@ class Session:
         self.look = Look()
         self.messages = Messages()
         self.backend: Backend | None = None
-        self.drafts: dict[str, dict[str, Any]] = {}
+        self.drafts: dict[str, Draft] = {}
         self.registry = registry
+        self.guarding = Guarding()
         self.changed: Callable[..., None] = lambda *change: None
         self.tell: Callable[[], None] = lambda: None
         self.before_run: Callable[[], None] = lambda: None
@@ -88,6 +109,10 @@ class Session:
         """Tasks that have not ended, the newest first."""
         return sorted((t for t in self.tasks.values() if not t.status.final), key=lambda t: -t.created)
 
+    def all_read(self) -> bool:
+        """Whether every host was read, or cannot be: what is not there now does not come by itself soon."""
+        return all(host.scanned or not (host.usable or _is_connecting(host)) for host in self.inventory.hosts.values())
+
     # -- the manager comes and goes
 
     def attach(self, backend: Backend) -> None:
@@ -95,7 +120,7 @@ class Session:
         self.backend = backend
         self.look.inventory = backend.inventory
         self._undo = [backend.inventory.subscribe(self._inventory_changed), backend.tasks.subscribe(self._task_changed)]
-        self.watching.attach(backend.fleet)
+        self.watching.attach(backend.fleet, backend.fleet_warnings)
         self._reported = {task.id for task in backend.tasks.tasks.values() if task.status.final}
         for task in backend.tasks.tasks.values():
             self.look.activity.follow(task)
@@ -148,9 +173,16 @@ class Session:
             self.say("warn", f"Cancelled: {words}")
         else:
             if form:
-                self.drafts[form] = values
+                self.keep_draft(form, Draft(values, failed=True))
             again = "  (your values are kept in the form)" if form else ""
             self.say("bad", f"Failed: {words}: {task.error or 'no reason given'}{again}")
+
+    def keep_draft(self, form: str, draft: Draft) -> None:
+        """For when the form is opened again."""
+        self.drafts.pop(form, None)
+        self.drafts[form] = draft
+        while len(self.drafts) > DRAFTS:
+            del self.drafts[next(iter(self.drafts))]
 
     # -- words
 
@@ -168,18 +200,44 @@ class Session:
 
     # -- deeds
 
-    async def run(self, action: str, *, form: str = "", values: dict[str, Any] | None = None, **arguments: Any) -> Task:
-        """Start an action. form, values: what to offer again when the task fails. Raises REFUSALS."""
+    async def run(
+        self,
+        action: str,
+        *,
+        form: str = "",
+        values: dict[str, Any] | None = None,
+        typed: str = "",
+        bulk: Plan | None = None,
+        **arguments: Any,
+    ) -> Task:
+        """Start an action. form, values: what to offer again when the task fails.  typed: what was typed to confirm it.
+        bulk: the plan that it runs. Raises REFUSALS."""
         if self.backend is None:
             raise ActionError("still connecting: no manager yet", 503)
         if self.read_only:
             raise ActionError("this console only reads (--read-only)", 403)
+        rows = meant(self.inventory, arguments) if bulk is None else planned(self.inventory, bulk)
+        await self.guarding.check(self.registry, action if bulk is None else bulk.act, rows, typed)
         self.before_run()
         task = await self.backend.run(action, **arguments)
         if task.status.final and task.id in self._reported:
             return task
         self._own[task.id] = (form, dict(values or {}))
         return task
+
+    def plan_over(
+        self, act: str, rows: Iterable[Instance], options: Mapping[str, Any], limits: Limits
+    ) -> Plan | Awaitable[Plan]:
+        """The plan of a bulk act, by whoever will run it: at once, or awaited. Raises REFUSALS, now or then."""
+        if self.backend is None:
+            raise ActionError("still connecting: no manager yet", 503)
+        return self.backend.plan_over(act, rows, options, limits)
+
+    async def plan_of(self, action: str, arguments: Mapping[str, Any]) -> Plan:
+        """The calls that an action would make, by whoever will make them. Raises REFUSALS."""
+        if self.backend is None:
+            raise ActionError("still connecting: no manager yet", 503)
+        return await self.backend.plan_of(action, arguments)
 
     async def attempt(self, action: str, **arguments: Any) -> Task | None:
         """Start an action; a refusal is said in the status line."""
@@ -212,6 +270,10 @@ class Session:
         if self.backend is not None and host in self.inventory.hosts:
             self.backend.fleet.watch(host).retry_now()
             self.say("info", f"Trying {host} again")
+
+
+def _is_connecting(host: HostRecord) -> bool:
+    return host.status is HostStatus.CONNECTING
 
 
 def _is_wrong(host: HostRecord) -> bool:

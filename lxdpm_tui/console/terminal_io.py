@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 from rich.control import Control
 from textual._compositor import ChopsUpdate
 from textual.binding import Binding, BindingsMap
+from textual.dom import DOMNode
 from textual.filter import Monochrome
 from textual.widget import Widget
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+    from rich.style import Style as RichStyle
     from textual.app import App
     from textual.geometry import Size
     from textual.screen import Screen
@@ -89,6 +91,14 @@ def resize_content(view: ScrollView, size: Size) -> None:
     """Another size of what is scrolled, without laying out and painting the whole screen anew (20 ms)."""
     view.set_reactive(Widget.virtual_size, size)
     view._scroll_update(size)
+
+
+def part_style(widget: Widget, name: str) -> RichStyle:
+    """What the style sheet says of a part of a widget, as far as it differs; `> .name` in the rules."""
+    part = DOMNode(classes=name)
+    part._attach(widget)
+    widget.app.stylesheet.apply(part, animate=False)
+    return part.styles.partial_rich_style
 
 
 def rebind(screen: Screen[Any], bindings: Sequence[Binding]) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Awaitable, Callable
 from textual.app import App
 from textual.dom import DOMNode
 from textual.events import Key, Paste
-from textual.widgets import Input, TextArea
 
 PATIENCE = 1.0  # seconds that one key may hold up the next
 
@@ -58,7 +57,7 @@ class TypeAhead:
             event = self._waiting.popleft()
             target = self._app.focused or self._app.screen
             await self._forward(event)
-            if isinstance(event, Key) and event.is_printable and isinstance(target, Input | TextArea):
+            if isinstance(event, Key) and target.check_consume_key(event.key, event.character):
                 continue  # a letter in a field: the next one belongs there too
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE):

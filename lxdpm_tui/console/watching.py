@@ -6,22 +6,24 @@ All of it costs something only while somebody looks, but for the events, which c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, get_args
 
+from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.console.columns import Look
 from lxdpm_tui.console.resources.warnings import FleetWarning
 from lxdpm_tui.fleet.happenings import Happenings
 from lxdpm_tui.fleet.inventory import HostRecord, Inventory, Key
 from lxdpm_tui.fleet.lookup import Lookup, LookupKind
-from lxdpm_tui.fleet.problems import problem_steps
+from lxdpm_tui.hosts.transport import HostError
 
 PROBLEMS_EVERY = 5.0  # seconds
 SAMPLES = 120
 SAMPLE_EVERY = 5.0  # seconds: ten minutes of them are kept
 
+OwnWarnings = Callable[[], Awaitable[list[dict[str, Any]]]]
+"""What is wrong with the fleet as a whole, as LXD's warning objects. Raises ActionError, HostError."""
 Changed = Callable[[str, frozenset[Any], frozenset[Any]], None]
 
 
@@ -36,6 +38,7 @@ class Watching:
         self._look = look
         self._changed = changed
         self._hosts: Mapping[str, Any] = {}
+        self._own_warnings: OwnWarnings | None = None
         self.lookups: dict[LookupKind, Lookup] = {
             kind: Lookup(kind, lambda: self._hosts, lambda: look.inventory, changed) for kind in get_args(LookupKind)
         }
@@ -51,9 +54,10 @@ class Watching:
     def inventory(self) -> Inventory:
         return self._look.inventory
 
-    def attach(self, fleet: Any) -> None:
+    def attach(self, fleet: Any, own_warnings: OwnWarnings) -> None:
         """The manager is there: hear its events, ask its hosts."""
         self._hosts = fleet.hosts
+        self._own_warnings = own_warnings
         self._undo = fleet.subscribe_events(self.happenings.take)
 
     def detach(self) -> None:
@@ -91,21 +95,23 @@ class Watching:
 
     async def _judge(self) -> None:
         while True:
-            with contextlib.suppress(RuntimeError):  # a table changed its size while it was read: next time
-                await self.judge()
+            await self.judge()
             await asyncio.sleep(PROBLEMS_EVERY)
 
     async def judge(self) -> None:
-        """Look through the inventory for what is wrong with the fleet as a whole; breathes between hosts."""
-        found: dict[Key, FleetWarning] = {}
-        for problem in problem_steps(self.inventory):
-            if problem is None:
-                await asyncio.sleep(0)
-                continue
-            row = FleetWarning.of(problem)
-            found[row.key] = row
+        """Ask what is wrong with the fleet as a whole; what was said last stays while nobody says it."""
+        if self._own_warnings is None:
+            return
+        try:
+            rows = [FleetWarning.of(body) for body in await self._own_warnings()]
+        except (ActionError, HostError):
+            return
+        found = {row.key: row for row in rows}
         gone = frozenset(self.problems.keys() - found.keys())
         changed = frozenset(key for key, row in found.items() if self.problems.get(key) != row)
+        # A gateway tells its own among those of its members, too: where they are shown as such they are looked at anew.
+        shown = self.lookups["warnings"].rows.items()
+        changed |= {key._replace(host=host) for key in found for host, own in shown if key._replace(host=host) in own}
         self.problems.clear()
         self.problems.update(found)
         if changed or gone:

@@ -9,7 +9,10 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from lxdpm_tui.console.app import Console
+from lxdpm_tui.console.screens.main import MainScreen
 from tests.console.world import World, console, fill, opener, shown, until
 
 
@@ -27,6 +30,34 @@ async def test_keys_work_before_the_manager_is_there() -> None:
         await until(pilot, lambda: "web-1" in shown(pilot))
         assert "connecting…" not in shown(pilot)
     assert world.closed
+
+
+async def test_keys_before_the_first_view_was_shown() -> None:
+    """Someone quicker than the first paint goes to another table: the console begins there."""
+    world, gate = World(), asyncio.Event()
+    app = Console(open_manager=opener(world, gate))
+    app.session.registry = world.registry
+    begin, app._begin = app._begin, lambda: None  # type: ignore[method-assign]
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "connecting…" in shown(pilot))
+        await pilot.press("1")
+        await until(pilot, lambda: app.main.place == "hosts")
+        begin()
+        await pilot.press("2", "left_square_bracket")
+        assert app.main.going.trail.stops[0].place == "hosts"
+
+
+async def test_a_screen_that_closes_takes_no_other_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who leaves within the first moments closes it while its first view is still to be shown."""
+    app = Console(open_manager=opener(World()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: not app.main.connecting)
+        with monkeypatch.context() as closing:
+            closing.setattr(MainScreen, "is_attached", property(lambda screen: False))
+            app.main.show_place("hosts")
+        assert app.main.tables["hosts"].parent is None
+        app.main.show_place("hosts")
+        await until(pilot, lambda: "No hosts." in shown(pilot))
 
 
 async def test_leaving_while_it_still_opens() -> None:

@@ -9,9 +9,12 @@ import pytest
 
 from lxdpm_tui.config.hosts_file import ConfigError
 from lxdpm_tui.console.files import Files, Plugin, SavedView
+from lxdpm_tui.console.files.guards import strictest
 from lxdpm_tui.console.files.plugins import PluginInput, words_of
 from lxdpm_tui.console.files.simple import key_name
 from lxdpm_tui.console.files.views import PathColumn, read_views, save_view
+from lxdpm_tui.fleet.inventory import Instance, Inventory
+from tests.console.world import fill
 
 
 def touch(path: Path, text: str, number: int) -> None:
@@ -83,6 +86,9 @@ def test_what_changed_is_read_again_and_only_that(tmp_path: Path) -> None:
         ("plugins.toml", '[a]\ncommand = "ls -l"\n', "plugins.toml:2: a.command: expected a list of texts"),
         ("plugins.toml", '[a]\ncommand = ["x"]\nwait = 1\n', "plugins.toml:3: a.wait: expected true or false"),
         ("plugins.toml", '[a]\ncommand = ["x"]\ninputs = ["$"]\n', "plugins.toml:3: a.inputs: expected a list of "),
+        ("guards.toml", '[a]\nfilter = ""\nask = "nevr"\n', "guards.toml:3: a.ask: expected type or never"),
+        ("guards.toml", '[a]\nacts = ["stop"]\n', "guards.toml:1: a.filter: is missing"),
+        ("guards.toml", '[a]\nfilter = "mem>lots"\n', "guards.toml:2: a.filter: "),
         ("themes/x.toml", '\nprimary = "blueish"\n', "x.toml:2: primary: 'blueish' is no colour"),
     ],
 )
@@ -90,6 +96,43 @@ def test_a_mistake_names_its_line(tmp_path: Path, name: str, text: str, told: st
     touch(tmp_path / name, text, 1)
     found = mistakes(Files(tmp_path))
     assert found[0].startswith(told)
+
+
+def test_the_strictest_guard_counts(tmp_path: Path) -> None:
+    touch(
+        tmp_path / "guards.toml",
+        '[many]\nfilter = ""\nacts = ["delete"]\n'
+        '[live]\nfilter = "name:=web-1"\nwhy = "people use them"\n'
+        '[db]\nfilter = "name:=web-20"\nacts = ["stop", "start"]\nask = "never"\n',
+        1,
+    )
+    files = Files(tmp_path)
+    assert files.look() == ({"guards"}, [])
+    inventory = Inventory()
+    fill(inventory)
+    db, web, *_ = (next(row for row in inventory.all_instances() if row.name == name) for name in ("web-20", "web-1"))
+
+    def found(act: str, asks: bool, *rows: Instance) -> str:
+        guard = strictest(files.guards.values(), act, asks, rows)
+        return guard.name if guard is not None else ""
+
+    assert [found("delete", True, db), found("stop", True, web), found("stop", True, db, web)] == ["many", "live", "db"]
+    assert [found("start", False, web), found("start", False, db)] == ["", "db"]
+    assert files.guards["live"].words() == "guard live: people use them"
+
+
+def test_guards_with_mistakes_hold_back_everything(tmp_path: Path) -> None:
+    """Else a slip of the pen would take the guard away without a word."""
+    touch(tmp_path / "guards.toml", "[a]\nfilter = 3\n", 1)
+    files = Files(tmp_path)
+    assert mistakes(files) == ["guards.toml:2: a.filter: expected a text in quotes"]
+    assert [(guard.ask, guard.acts) for guard in files.guards.values()] == [("never", ())]
+    touch(tmp_path / "guards.toml", '[a]\nfilter = "x"\n', 2)
+    assert mistakes(files) == []
+    assert set(files.guards) == {"a"}
+    touch(tmp_path / "guards.toml", "[a]\nfilter = 3\n", 3)
+    assert len(mistakes(files)) == 1
+    assert set(files.guards) == {"a"}
 
 
 def test_a_key_may_be_exchanged_with_another(tmp_path: Path) -> None:

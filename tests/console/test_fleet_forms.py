@@ -34,7 +34,7 @@ async def test_a_host_is_added_with_a_token(pilot: Pilot[int], world: World) -> 
     world.task.finish(Status.FAILURE, "no")
     await until(pilot, lambda: "Failed" in shown(pilot))
     screen = await form(pilot, "a")
-    assert (screen.field("token").value, screen.field("password").value) == ("abc", "")
+    assert (screen.field("name").value, screen.field("token").value, screen.field("password").value) == ("new", "", "")
 
 
 async def test_a_host_is_taken_out_and_labelled(pilot: Pilot[int], world: World) -> None:

@@ -10,7 +10,7 @@ from lxdpm_tui.console.screens.form import FormScreen
 from lxdpm_tui.console.screens.main import MainScreen
 from lxdpm_tui.console.screens.snapshots import SnapshotsScreen
 from lxdpm_tui.console.widgets.lines import Lines
-from lxdpm_tui.fleet.inventory import Instance
+from lxdpm_tui.fleet.inventory import Instance, Profile
 from lxdpm_tui.tasks.task import Status
 from tests.console.world import World, shown, until
 
@@ -106,6 +106,83 @@ async def test_values_come_back_after_a_failed_task(pilot: Pilot[int], world: Wo
     world.task.finish(Status.SUCCESS)
     screen = await form(pilot, "n")
     assert screen.values["name"] == ""
+
+
+async def test_a_form_that_is_left_keeps_its_draft(pilot: Pilot[int], world: World) -> None:
+    screen = await form(pilot, "n")
+    screen.field("image").value = "debian/12"
+    screen.field("name").value = "shop"
+    screen.field("start").value = "no"
+    await left(pilot)
+    other = await form(pilot, "3", "n")  # of that image: another thing
+    assert (other.values["image"], other.values["name"]) == ("debian/12", "")
+    assert other.error == ""
+    await left(pilot)
+    screen = await form(pilot, "2", "n")
+    assert (screen.values["image"], screen.values["name"], screen.values["start"]) == ("debian/12", "shop", "no")
+    assert "as you left it; ctrl+l starts afresh" in screen.error
+    await pilot.press("ctrl+l")
+    assert (screen.values["image"], screen.values["name"], screen.values["start"]) == ("", "", "yes")
+    assert screen.error == ""
+    await left(pilot)
+    assert (await form(pilot, "n")).error == ""
+
+
+async def test_a_draft_ends_when_the_form_is_used(pilot: Pilot[int], world: World) -> None:
+    screen = await form(pilot, "p")
+    screen.field("name").value = "shop-1"
+    await left(pilot)
+    assert (await form(pilot, "down", "p")).values["name"] != "shop-1", "a draft is of one instance"
+    await left(pilot)
+    screen = await form(pilot, "up", "p")
+    assert screen.values["name"] == "shop-1"
+    await begun(pilot, world)
+    assert (await form(pilot, "p")).values["name"] != "shop-1"
+
+
+async def test_a_draft_of_settings_that_have_changed_is_not_offered(pilot: Pilot[int], world: World) -> None:
+    """To put it in place of what is there now would take back what somebody else has changed."""
+    screen = await form(pilot, "4", "end", "e")
+    screen.field("description").value = "mine"
+    await left(pilot)
+    assert (await form(pilot, "e")).values["description"] == "mine"
+    await left(pilot)
+    for host in world.inventory.hosts:
+        row = Profile(host=host, project="default", name="small", config={"limits.memory": "4GiB"})
+        world.inventory.put("profiles", row)
+    table = pilot.app.screen.table  # type: ignore[attr-defined]
+    await until(pilot, lambda: table.cursor_row.config.get("limits.memory") == "4GiB")
+    screen = await form(pilot, "e")
+    assert screen.values["description"] == ""
+    assert "limits.memory=4GiB" in screen.values["config"]
+
+
+async def test_a_draft_has_no_secrets(pilot: Pilot[int]) -> None:
+    session = pilot.app.session  # type: ignore[attr-defined]
+    screen = await form(pilot, "1", "a")
+    for field, value in (("name", "h9"), ("token", "a-token"), ("password", "a-word"), ("address", "https://h9:8443")):
+        screen.field(field).value = value
+    await left(pilot)
+    screen = await form(pilot, "a")
+    kept = {field: screen.values[field] for field in ("name", "token", "password", "address")}
+    assert kept == {"name": "h9", "token": "", "password": "", "address": "https://h9:8443"}
+    await left(pilot)
+    screen = await form(pilot, "2", "n")
+    screen.field("name").value = "c1"
+    screen.field("config").value = "limits.cpu=2\nuser.db-password=abc"
+    await left(pilot)
+    screen = await form(pilot, "3", "i")
+    screen.field("source").value = "https://me:abc@images.example/one"
+    await left(pilot)
+    told = repr(session.drafts)
+    assert "c1" in told
+    assert not [secret for secret in ("a-token", "a-word", "abc") if secret in told]
+
+
+async def left(pilot: Pilot[int]) -> None:
+    """Escape, out of the form."""
+    await pilot.press("escape")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
 
 
 def world_messages(pilot: Pilot[int]) -> str:

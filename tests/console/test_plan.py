@@ -177,6 +177,96 @@ async def test_a_saved_plan_is_shown_before_it_runs(pilot: Pilot[int], world: Wo
     await until(pilot, lambda: "/nowhere: No such file" in shown(pilot))
 
 
+# -- from the line
+
+
+async def test_bulk_on_the_line_shows_its_plan_first(pilot: Pilot[int], world: World) -> None:
+    await pilot.press("colon", *"bulk stop web-1 h1:web-2 --wave 2 --on-error stop", "enter")
+    await until(pilot, lambda: "Stop 2 instances on 1 host (project default)" in shown(pilot))
+    screen = plan_screen(pilot)
+    assert screen.limits == Limits(wave=2, on_error="stop")
+    assert "waves of 2 a host, 4 at once on a host; on error stop" in shown(pilot)
+    await pilot.press("f", "h")
+    await until(pilot, lambda: "default), force" in shown(pilot) and "8 at once" in shown(pilot))
+    await pilot.press("enter")
+    await until(pilot, lambda: world.calls)
+    plan = read(world.last[1]["plan"])
+    assert [item.name for item in plan.items] == ["web-1", "web-2"]
+    assert plan.items[0].calls[0].body == {"action": "stop", "timeout": 30, "force": True}
+    assert plan.limits == Limits(per_host=8, wave=2, on_error="stop")
+
+
+async def test_bulk_without_names_is_about_the_marked_rows(pilot: Pilot[int], world: World) -> None:
+    await pilot.press("space", "space", "colon", *"bulk snapshot --name s-{n}", "enter")
+    await until(pilot, lambda: '"name":"s-2"' in shown(pilot))
+    await pilot.press("enter")
+    await until(pilot, lambda: world.calls)
+    assert [item.name for item in read(world.last[1]["plan"]).items] == ["web-1", "web-2"]
+    await pilot.press("escape")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+    assert "marked" not in shown(pilot)
+
+
+async def test_bulk_by_a_filter_and_what_it_refuses(pilot: Pilot[int], world: World) -> None:
+    await pilot.press("colon", *"bulk start --filter host:=h2", "enter")
+    await until(pilot, lambda: "Start 6 instances on 1 host (project default)" in shown(pilot))
+    await pilot.press("escape")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+    await pilot.press("colon", *"bulk fly web-1", "enter")
+    await until(pilot, lambda: "there is no bulk act 'fly'" in " ".join(shown(pilot).split()))
+    assert not keys(plan_screen(pilot)) or "enter" not in keys(plan_screen(pilot))
+    await pilot.press("escape")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+    await pilot.press("colon", *"bulk start web-1 --yes", "enter")
+    await until(pilot, lambda: world.calls)
+    assert world.last[0] == "bulk", "who says yes has no plan shown"
+
+
+async def test_the_palette_leads_to_the_plan(pilot: Pilot[int], world: World) -> None:
+    await pilot.press("ctrl+p", *":bulk")
+    await until(pilot, lambda: "does bulk" in shown(pilot))
+    await pilot.press("down", "enter")
+    await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen) and ":bulk" in shown(pilot))
+    await pilot.press(*"start web-1 web-2", "enter")
+    await until(pilot, lambda: "Start 2 instances on 1 host (project default)" in shown(pilot))
+
+
+async def test_a_command_in_marked_instances_goes_by_a_plan(pilot: Pilot[int], world: World) -> None:
+    screen = await form(pilot, "space", "space", "X")
+    screen.field("run").value = "uptime"
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: "Exec 2 instances on 1 host (project default)" in shown(pilot))
+    await pilot.press("enter")
+    await until(pilot, lambda: world.calls)
+    plan = read(world.last[1]["plan"])
+    assert plan.items[0].calls[0].body == {"command": ["sh", "-c", "uptime"], "timeout": 600}
+    said = {"return": 0, "stdout": "up 3 days\n", "stderr": "", "lost": 0, "seconds": 0.2, "error": ""}
+    bad = {**said, "return": 3, "stdout": "", "stderr": "no such thing"}
+    plan.items[0].state, plan.items[0].result = State.DONE, said
+    plan.items[1].state, plan.items[1].result = State.FAILED, bad
+    plan.items[1].error, plan.state, plan.why = "h1: exit code 3", "paused", "1 failed: h1: exit code 3"
+    world.task.update(metadata={"plan": plan.to_dict()})
+    await until(pilot, lambda: "up 3 days" in shown(pilot) and "no such thing" in shown(pilot))
+    assert ("o", "output") in plan_screen(pilot).offered()
+    await pilot.press("o")
+    await until(pilot, lambda: "1 failed, 1 done" in shown(pilot))
+    assert "sh -c uptime" in shown(pilot)
+    await until(pilot, lambda: "no such thing" in shown(pilot))
+    await pilot.press("down")
+    await until(pilot, lambda: "no such thing" not in "\n".join(shown(pilot).splitlines()[9:]))
+    assert "up 3 days" in "\n".join(shown(pilot).splitlines()[9:])
+
+
+async def test_a_command_in_one_instance_needs_no_plan(pilot: Pilot[int], world: World) -> None:
+    screen = await form(pilot, "X")
+    screen.field("run").value = "uptime"
+    screen.field("shell").value = "no"
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: world.calls)
+    expected = {"run": "uptime", "cwd": "", "timeout": 600, "instances": ["h1:web-1"], "project": "default"}
+    assert world.last == ("exec", expected)
+
+
 # -- forms that lead there
 
 

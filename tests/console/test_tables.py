@@ -9,8 +9,16 @@ from textual.pilot import Pilot
 
 from lxdpm_tui.console.screens.main import MainScreen
 from lxdpm_tui.fleet.inventory import HostStatus, Instance
+from lxdpm_tui.fleet.problems import problems
+from lxdpm_tui.tasks.task import Status
 from tests.console.test_going import line, main, names
 from tests.console.world import World, shown, until
+
+
+def rows(pilot: Pilot[int]) -> list[Any]:
+    view = main(pilot).table.view
+    return [view.source.get(key) for key in view.keys]
+
 
 NETWORK = {"name": "lxdbr0", "type": "bridge", "managed": True, "status": "Created", "description": "the bridge"}
 USERS = ["/1.0/instances/web-1", "/1.0/profiles/default?project=shop"]
@@ -30,7 +38,7 @@ ANSWERS: dict[str, Any] = {
 
 @pytest.fixture
 async def tables(pilot: Pilot[int], world: World) -> Pilot[int]:
-    world.answers = ANSWERS
+    world.answers = dict(ANSWERS)
     return pilot
 
 
@@ -84,11 +92,79 @@ async def test_warnings_of_hosts_and_of_the_fleet(tables: Pilot[int], world: Wor
     assert "Host cannot be asked" in text
     assert "host h4" in text
     assert "Profile differs" in text
-    rows = [row.split()[0] for row in text.splitlines()[3:] if row.strip()]
-    assert rows[:4] == ["high", "high", "moderate", "low"]  # the worst first
+    begins = [row.split()[0] for row in text.splitlines()[3:] if row.strip()]
+    assert begins[:4] == ["high", "high", "moderate", "low"]  # the worst first
     assert "without h4" in text
     world.inventory.drop("instances", twin.key)
     await until(tables, lambda: "Instances of one name" not in shown(tables))
+
+
+async def test_the_warnings_about_a_row(tables: Pilot[int], world: World) -> None:
+    def told(uuid: str, url: str, severity: str = "low") -> dict[str, Any]:
+        project = "default" if "project=" in url else ""
+        return {"uuid": uuid, "type": uuid, "severity": severity, "entity_url": url, "project": project}
+
+    world.inventory.put("instances", Instance(host="h2", project="default", name="web-1", status="Running"))
+    world.answers["h1/1.0/warnings"] = [
+        told("w-web", "/1.0/instances/web-1?project=default"),
+        told("w-web-10", "/1.0/instances/web-10?project=default"),
+        told("w-pool", "/1.0/storage-pools/default"),
+        told("w-net", "/1.0/networks/lxdbr0?project=default"),
+        told("w-host", ""),
+    ]
+    world.answers["h2/1.0/warnings"] = [told("w-other", "/1.0/instances/web-1?project=default")]
+    screen = main(tables)
+
+    async def about(place: str, *expected: str) -> None:
+        await tables.press("W")
+        await until(tables, lambda: screen.place == "warnings" and len(names(tables)) == len(expected))
+        found = {row.text("type") for row in rows(tables)}
+        assert found == set(expected), screen.filters["warnings"]
+        await tables.press("escape")
+        await until(tables, lambda: screen.place == place)
+
+    await line(tables, "instances name:=web-1 @h1")
+    await about("instances", "w-web", "Instances of one name")
+    await line(tables, "hosts h1")
+    await about("hosts", "w-web", "w-web-10", "w-pool", "w-net", "w-host")
+    await line(tables, "storage kind:pool @h1")
+    await until(tables, lambda: names(tables))
+    await about("storage", "w-pool")
+    await line(tables, "networks lxdbr0")
+    await until(tables, lambda: names(tables))
+    await about("networks", "w-net")
+
+
+async def test_warnings_are_acknowledged_and_deleted(tables: Pilot[int], world: World) -> None:
+    world.inventory.update_host("h4", status=HostStatus.UNREACHABLE, reason="no route", since=1.0)
+    await tables.press("9")
+    await until(tables, lambda: len(names(tables)) == 3)
+    own = next(problem.uuid for problem in problems(world.inventory) if problem.location == "h4")
+    await line(tables, "warnings severity:high")
+    await until(tables, lambda: len(names(tables)) == 2)
+    await tables.press("ctrl+a", "a")
+    await until(tables, lambda: world.calls)
+    refs = ["fleet:" + own, "h1:0-1"]
+    assert (world.last[0], sorted(world.last[1]["warnings"])) == ("warning-ack", refs)
+    assert world.last[1]["again"] is False
+    world.acknowledged[own] = "acknowledged"
+    world.answers["h1/1.0/warnings"] = [{**world.answers["h1/1.0/warnings"][0], "status": "acknowledged"}]
+    world.task.finish(Status.SUCCESS)
+    await until(tables, lambda: [row.text("status") for row in rows(tables)] == ["acknowledged"] * 2)
+    await tables.press("ctrl+a", "a")
+    await until(tables, lambda: len(world.calls) == 2)
+    assert world.last[1]["again"] is True, "all of them were acknowledged"
+    world.task.finish(Status.SUCCESS)
+    await line(tables, "warnings Disk")
+    await tables.press("D")
+    await until(tables, lambda: "Delete the warning of h1?" in shown(tables))
+    assert "h1: Disk is slow: very" in shown(tables)
+    await tables.press("y")
+    await until(tables, lambda: len(world.calls) == 3)
+    assert world.last == ("warning-delete", {"warnings": ["h1:0-1"]})
+    world.answers["h1/1.0/warnings"] = []
+    world.task.finish(Status.SUCCESS)
+    await until(tables, lambda: not names(tables))
 
 
 async def test_a_host_that_does_not_answer_is_named(tables: Pilot[int], world: World) -> None:

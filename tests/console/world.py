@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import msgspec
 from textual.pilot import Pilot
 
-from lxdpm_tui.actions.plan import read
+from lxdpm_tui.actions import load_all
+from lxdpm_tui.actions.plan import Limits, Plan, read
+from lxdpm_tui.actions.plan_actions import plan_of
+from lxdpm_tui.actions.plan_make import make
 from lxdpm_tui.actions.registry import ActionError, Danger, Param, Registry
+from lxdpm_tui.actions.registry import registry as real
 from lxdpm_tui.console.app import Console
 from lxdpm_tui.console.terminal_io import screen_text
 from lxdpm_tui.fleet.decode import EventWire
 from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Image, Instance, Inventory, Key, Pool, Profile
+from lxdpm_tui.fleet.problems import problems
 from lxdpm_tui.fleet.watch import EventListener
 from lxdpm_tui.hosts.transport import Unreachable
 from lxdpm_tui.scheduler.model import Strategy
-from lxdpm_tui.tasks.task import Status, Task
+from lxdpm_tui.tasks.task import Status, Task, text_of
 
 GIB = 1 << 30
 NOW = 1_790_000_000.0
@@ -190,6 +195,7 @@ class World:
         self.closed = False
         self.listeners: list[EventListener] = []
         self.answers: dict[str, Any] = {}
+        self.acknowledged: dict[str, str] = {}  # status of the fleet's own warnings
 
     @property
     def hosts(self) -> dict[str, Host]:
@@ -218,7 +224,31 @@ class World:
             raise ActionError(self.refuse[action])
         return await self.registry.run(self, action, **arguments)  # type: ignore[arg-type]
 
-    def plan(self, **arguments: Any) -> list[dict[str, Any]]:
+    async def plan_of(self, action: str, arguments: Mapping[str, Any]) -> Plan:
+        return plan_of(self, action, arguments)  # type: ignore[arg-type]
+
+    def plan_over(self, act: str, rows: Iterable[Instance], options: Mapping[str, Any], limits: Limits) -> Plan:
+        return make(self.inventory, act, list(rows), options, limits)
+
+    async def fleet_warnings(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "uuid": problem.uuid,
+                "location": problem.location,
+                "project": problem.project,
+                "type": problem.type,
+                "count": 1,
+                "first_seen_at": text_of(problem.since) if problem.since else "",
+                "last_seen_at": text_of(time.time()),
+                "last_message": problem.message,
+                "severity": problem.severity,
+                "entity_url": problem.entity,
+                "status": self.acknowledged.get(problem.uuid, "new"),
+            }
+            for problem in problems(self.inventory)
+        ]
+
+    async def preview(self, **arguments: Any) -> list[dict[str, Any]]:
         if arguments.get("image") == "nowhere":
             raise ActionError("Image not found", 404)
         hosts = [
@@ -310,9 +340,15 @@ def make_registry() -> Registry:
     enter(
         "profile-level", name, Param("like", "host", positional=True), Param("keep", "kept", many=True), hosts, _PROJECT
     )
+    enter("exec", _INSTANCES, Param("run", "command"), Param("cwd", "where", default=""), _PROJECT,
+          Param("timeout", "seconds", kind="integer"))  # fmt: skip
+    enter("warning-ack", Param("warnings", "ids", many=True, positional=True), Param("again", "new", kind="flag"))
+    enter("warning-delete", Param("warnings", "ids", many=True, positional=True), danger=Danger.CONFIRM)
     enter("image-alias-create", Param("fingerprint", "image", positional=True), name, _PROJECT)
     enter("image-alias-delete", name, _PROJECT)
     _plans(registry)
+    load_all()
+    enter("bulk", *real.actions["bulk"].params, danger=Danger.TYPE_NAME)
     return registry
 
 

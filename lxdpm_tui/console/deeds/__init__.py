@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from lxdpm_tui.console.deeds import bulk, comfort, deleting, inside, instances, others, telling
+from lxdpm_tui.console.deeds import bulk, comfort, deleting, inside, instances, others, telling, warnings
 from lxdpm_tui.console.driver import link_of
 from lxdpm_tui.console.terminal_io import backlog
 from lxdpm_tui.console.widgets.live_table import PAINT_EVERY
@@ -43,6 +43,7 @@ DEEDS: dict[str, Deed] = {
     "import": others.import_image,
     "create": others.create_profile,
     "edit": others.edit,
+    "acknowledge": warnings.acknowledge,
     "cancel": others.cancel,
     "quit": others.leave,
     "messages": telling.messages,

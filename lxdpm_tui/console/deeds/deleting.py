@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from lxdpm_tui.console import text
+from lxdpm_tui.console.deeds import warnings
 from lxdpm_tui.console.deeds.asking import FORCE_DELETE, about, subject
 from lxdpm_tui.console.deeds.bulk import planned
 from lxdpm_tui.console.deeds.instances import on_instances
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 async def delete(acts: Acts) -> None:
     place = acts.screen.place
-    if place == "hosts":
-        await _hosts(acts)
+    if place in ("hosts", "warnings"):
+        await (_hosts(acts) if place == "hosts" else warnings.delete(acts))
         return
     await (_instances(acts) if place == "instances" else _images(acts) if place == "images" else _profiles(acts))
 
@@ -33,7 +34,8 @@ async def _instances(acts: Acts) -> None:
     question = f"Delete {subject(rows)} with all snapshots?"
     answer = await acts.ask(question, about(rows), yes="Delete", expect=rows[0].name, options=options)
     if answer is not None:
-        await on_instances(acts, "delete", rows, **{name: True for name, ticked in answer.items() if ticked})
+        ticked = {name: True for name, ticked in answer.items() if ticked}
+        await on_instances(acts, "delete", rows, typed=rows[0].name, **ticked)
 
 
 async def _hosts(acts: Acts) -> None:

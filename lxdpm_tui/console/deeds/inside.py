@@ -69,7 +69,8 @@ async def run(acts: Acts, row: Instance) -> None:
     task = await acts.form(ExecForm(acts.session, marked(acts, row)))
     if task is not None:
         acts.unmark()
-        await acts.screen.app.push_screen_wait(ResultsScreen(acts.session, task))
+        if "plan" not in task.metadata:  # of several the board was there, with all they said
+            await acts.screen.app.push_screen_wait(ResultsScreen(acts.session, task))
 
 
 async def editor(acts: Acts) -> None:
@@ -104,9 +105,9 @@ async def raw(acts: Acts) -> None:
 
 
 def marked(acts: Acts, row: Instance) -> list[Instance]:
-    """The marked instances when the row is one of them, else the row alone."""
+    """The marked instances for the row under the cursor, or for one of them; else the row alone."""
     rows = [each for _, each in acts.rows] if acts.screen.place == "instances" else []
-    return rows if row in rows else [row]
+    return rows if rows and (row is acts.row or row in rows) else [row]
 
 
 _ON_ROW: dict[str, OnRow] = {

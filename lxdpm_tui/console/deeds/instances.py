@@ -56,7 +56,7 @@ async def state(acts: Acts, action: str) -> None:
 
 
 async def on_instances(acts: Acts, action: str, rows: Sequence[Instance], **options: Any) -> None:
-    """One run a project: names are unique in one only."""
+    """One run a project: names are unique in one only. options: as `Session.run` has them."""
     for project, group in by_project(rows).items():
         refs = [reference(row.key) for row in group]
         await acts.session.attempt(action, instances=refs, project=project, **options)

@@ -1,9 +1,10 @@
-"""The person's own files beside hosts.toml: keys, aliases, views, plugins, themes. Read again when they change.
+"""The person's own files beside hosts.toml: keys, aliases, views, plugins, guards, themes. Read again when they change.
 
 keys.toml     start = "f5"                      or a list of keys; the ids are in the help
 aliases.toml  web = "instances web-* status:running"
 views.toml    [mine]  place, filter, sort ("-memory" = downwards), columns (ids, or {title, path, width})
 plugins.toml  [ping]  command = ["ping", "-c3", "$IP"], key, places, help, inputs, confirm, wait
+guards.toml   [mine]  filter, acts, ask = "type" or "never", why
 themes/*.toml name, dark, primary, error, ... as Textual's themes have them
 """
 
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from lxdpm_tui.config.hosts_file import ConfigError, Problem
+from lxdpm_tui.console.files.guards import Guard, broken, read_guards
 from lxdpm_tui.console.files.plugins import Plugin, read_plugins
 from lxdpm_tui.console.files.simple import read_aliases, read_keys
 from lxdpm_tui.console.files.themes import read_theme
 from lxdpm_tui.console.files.views import SavedView, read_views
 
-__all__ = ["Files", "Plugin", "SavedView"]
+__all__ = ["Files", "Guard", "Plugin", "SavedView"]
 
 
 @dataclass(slots=True)
@@ -35,6 +37,7 @@ class Files:
     aliases: dict[str, str] = field(default_factory=dict)
     views: dict[str, SavedView] = field(default_factory=dict)
     plugins: dict[str, Plugin] = field(default_factory=dict)
+    guards: dict[str, Guard] = field(default_factory=dict)
     themes: dict[str, Any] = field(default_factory=dict)
     _stamps: dict[Path, tuple[float, int]] = field(default_factory=dict)
     _theme_files: dict[Path, str] = field(default_factory=dict)
@@ -50,6 +53,7 @@ class Files:
             "aliases": read_aliases,
             "views": read_views,
             "plugins": read_plugins,
+            "guards": read_guards,
         }
         for kind, read in readers.items():
             path = self.directory / f"{kind}.toml"
@@ -61,6 +65,8 @@ class Files:
                 news.add(kind)
             except ConfigError as error:
                 problems += error.problems
+                if kind == "guards" and not self.guards:
+                    self.guards = broken("its mistakes are to be mended first")
         for path in self._theme_paths():
             if self._changed(path) is None:
                 continue

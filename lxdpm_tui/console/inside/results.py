@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.text import Text
@@ -15,10 +16,10 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from lxdpm_tui.console import text
-from lxdpm_tui.console.deeds.asking import by_project, subject
+from lxdpm_tui.console.deeds.asking import subject
 from lxdpm_tui.console.inside.log_buffer import plain
 from lxdpm_tui.console.resources.base import Line
-from lxdpm_tui.console.screens.form import FormError, FormScreen, whole_number
+from lxdpm_tui.console.screens.form import FormError, FormScreen, Planned, whole_number
 from lxdpm_tui.console.session import Session, reference
 from lxdpm_tui.console.widgets.field import FieldSpec
 from lxdpm_tui.console.widgets.lines import Lines
@@ -26,7 +27,44 @@ from lxdpm_tui.console.widgets.one_line import OneLine
 from lxdpm_tui.fleet.inventory import Instance
 from lxdpm_tui.tasks.task import Task
 
-_ORDER = {"failed": 0, "not begun": 1, "running": 2, "waiting": 3, "done": 4}
+_STATES = {"skipped": "left out"}
+_ORDER = {"failed": 0, "left out": 1, "not begun": 1, "running": 2, "waiting": 3, "done": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command came to in one instance. status: a word of _ORDER.  found: as actions.exec keeps it, {} so far."""
+
+    status: str
+    error: str
+    found: dict[str, Any]
+
+
+def results_of(task: Task) -> dict[str, Result]:
+    """By HOST:NAME, of the action `exec` and of a plan of it."""
+    plan = task.metadata.get("plan")
+    if plan is None:
+        kept = task.metadata.get("exec") or {}
+        return {
+            label: Result(str(state.get("status") or ""), str(state.get("error") or ""), kept.get(label) or {})
+            for label, state in task.hosts.items()
+        }
+    return {
+        f"{item['host']}:{item['name']}": Result(
+            _STATES.get(item.get("state", ""), item.get("state", "waiting")),
+            item.get("error", ""),
+            item.get("result") or {},
+        )
+        for item in plan["items"]
+    }
+
+
+def command_of(task: Task) -> list[str]:
+    """The words of the command."""
+    plan = task.metadata.get("plan")
+    if plan is None:
+        return list(task.metadata.get("command") or ())
+    return next((list(call["body"]["command"]) for item in plan["items"] for call in item["calls"]), [])
 
 
 class ExecForm(FormScreen):
@@ -42,6 +80,10 @@ class ExecForm(FormScreen):
         self.rows = rows
 
     @property
+    def about(self) -> object:
+        return [tuple(row.key) for row in self.rows]
+
+    @property
     def title_text(self) -> str:
         return f"Run a command in {subject(self.rows)}"
 
@@ -51,28 +93,25 @@ class ExecForm(FormScreen):
             FieldSpec("shell", "read by", "choice", value="yes",
                       options=(("yes", "sh: pipes, variables, several commands"), ("no", "nobody: words as they are"))),
             FieldSpec("cwd", "directory", hint="root's own"),
-            FieldSpec("per_host", "at once", value="4", hint="on each host"),
             FieldSpec("timeout", "seconds", value="600", hint="each gets; 0 for no limit"),
-            FieldSpec("stop_after", "stop after", value="0", hint="failures; 0 goes through all"),
         )  # fmt: skip
 
-    def runs(self, values: dict[str, str]) -> Sequence[dict[str, Any]]:
+    def _options(self, values: dict[str, str]) -> dict[str, Any]:
         line = values["run"].strip()
         if not line:
             raise FormError("run", "which command?")
         if values["shell"] == "yes":
             line = shlex.join(["sh", "-c", line])
-        common = {
-            "run": line,
-            "cwd": values["cwd"].strip(),
-            "per_host": whole_number("per_host", values["per_host"]),
-            "timeout": whole_number("timeout", values["timeout"], 0, 86400),
-            "stop_after": whole_number("stop_after", values["stop_after"], 0, 100000),
-        }
-        return [
-            {**common, "instances": [reference(row.key) for row in rows], "project": project}
-            for project, rows in by_project(self.rows).items()
-        ]
+        timeout = whole_number("timeout", values["timeout"], 0, 86400)
+        return {"run": line, "cwd": values["cwd"].strip(), "timeout": timeout}
+
+    def arguments(self, values: dict[str, str]) -> dict[str, Any]:
+        row = self.rows[0]
+        return {**self._options(values), "instances": [reference(row.key)], "project": row.project}
+
+    def planned(self, values: dict[str, str]) -> Planned | None:
+        """In several it goes in waves; how many at once, and what becomes of failures, is chosen with the plan."""
+        return ("exec", self.rows, self._options(values)) if len(self.rows) > 1 else None
 
     def aside(self, values: dict[str, str]) -> Sequence[Line]:
         stopped = [row.name for row in self.rows if row.status != "Running"]
@@ -99,6 +138,7 @@ class ResultsScreen(Screen[None]):
         self.session = session
         self.work = task
         self._changed = True
+        self._results: dict[str, Result] = {}
         self._moved = False  # by the person: until then the first line is looked at, whichever it is
 
     def on_key(self) -> None:
@@ -126,8 +166,8 @@ class ResultsScreen(Screen[None]):
         if not self._changed:
             return
         self._changed = False
-        states = self.work.hosts
-        labels = sorted(states, key=lambda label: (_ORDER.get(str(states[label].get("status")), 2), label))
+        self._results = states = results_of(self.work)
+        labels = sorted(states, key=lambda label: (_ORDER.get(states[label].status, 2), label))
         options = self.query_one(OptionList)
         kept = options.highlighted_option.id if options.highlighted_option is not None else None
         width = max((len(label) for label in labels), default=8)
@@ -135,15 +175,14 @@ class ResultsScreen(Screen[None]):
         options.add_options(Option(self._row(label, width), id=label) for label in labels)
         if labels:
             options.highlighted = labels.index(kept) if self._moved and kept in labels else 0
-        counts = {word: sum(state.get("status") == word for state in states.values()) for word in _ORDER}
+        counts = {word: sum(state.status == word for state in states.values()) for word in _ORDER}
         words = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-        command = shlex.join(self.work.metadata.get("command") or [])
+        command = shlex.join(command_of(self.work))
         self.query_one("#inside-title", OneLine).say(Text(f" {command}"), Text(f"{words}  {self.work.status.text} "))
 
     def _row(self, label: str, width: int) -> Text:
-        state = self.work.hosts[label]
-        found = (self.work.metadata.get("exec") or {}).get(label) or {}
-        status = str(state.get("status") or "")
+        result = self._results[label]
+        found, status = result.found, result.status
         code = found.get("return")
         last = (found.get("error") or found.get("stderr") or found.get("stdout") or "").strip().rpartition("\n")[2]
         took = f"{found['seconds']:.1f} s" if "seconds" in found else ""
@@ -170,9 +209,10 @@ class ResultsScreen(Screen[None]):
 
 def output_lines(task: Task, label: str) -> list[Line]:
     """The output of one instance, errors first marked as such."""
-    found = (task.metadata.get("exec") or {}).get(label)
-    if found is None:
-        return [Line("", str(task.hosts.get(label, {}).get("error") or "Nothing yet."), "dim")]
+    result = results_of(task)[label]
+    found = result.found
+    if not found:
+        return [Line("", result.error or "Nothing yet.", "dim")]
     lines = []
     if found.get("error"):
         lines.append(Line("", found["error"], "bad"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -9,20 +10,21 @@ import msgspec
 
 from lxdpm_tui.console import text
 from lxdpm_tui.console.columns import Column, Look, Style
+from lxdpm_tui.console.keymap import Place
 from lxdpm_tui.console.resources.base import Line, heading, when
 from lxdpm_tui.fleet.fields import epoch
 from lxdpm_tui.fleet.happenings import subject_of
 from lxdpm_tui.fleet.inventory import Key
 from lxdpm_tui.fleet.lookup import Thing
-from lxdpm_tui.fleet.problems import Problem
 from lxdpm_tui.fleet.query import Field, Schema
 
+FLEET = "fleet"  # where a warning about several hosts is
 SEVERITIES = {"high": 0, "moderate": 1, "low": 2}
 STYLES: dict[str, Style] = {"high": "bad", "moderate": "warn"}
 
 
 class FleetWarning(msgspec.Struct):
-    """A problem of the fleet as a row. It is known here, so that it never ages: it has no `host`."""
+    """What is wrong with the fleet as a whole, as a row. It never ages: it has no `host`."""
 
     location: str
     project: str
@@ -30,17 +32,10 @@ class FleetWarning(msgspec.Struct):
     body: Mapping[str, Any]
 
     @classmethod
-    def of(cls, problem: Problem) -> FleetWarning:
-        body = {
-            "type": problem.type,
-            "severity": problem.severity,
-            "status": "",
-            "count": 1,
-            "last_message": problem.message,
-            "entity_url": problem.entity,
-            "since": problem.since,
-        }
-        return cls(problem.location, problem.project, problem.uuid, body)
+    def of(cls, body: Mapping[str, Any]) -> FleetWarning:
+        """body: LXD's warning object. When it was looked at last says nothing."""
+        kept = {name: value for name, value in body.items() if name != "last_seen_at"}
+        return cls(body["location"], body["project"], body["uuid"], kept)
 
     @property
     def key(self) -> Key:
@@ -61,30 +56,64 @@ class WarningSource:
         self._own = own
 
     def get(self, key: Key) -> Row | None:
-        return self._own.get(key) if not key.host else self._table.get(key.host, {}).get(key)
+        own = self._own.get(key._replace(host=""))
+        if not key.host:
+            return own
+        return None if own is not None else self._table.get(key.host, {}).get(key)
 
     def items(self) -> Iterator[tuple[Key, Row]]:
         yield from list(self._own.items())
         for rows in list(self._table.values()):
-            yield from list(rows.items())
+            yield from ((key, row) for key, row in list(rows.items()) if key._replace(host="") not in self._own)
 
 
 def where(row: Row) -> str:
-    """The host; "fleet" when it is about several."""
-    return row.host if isinstance(row, Thing) else row.location or "fleet"
+    """The host; FLEET when it is about several."""
+    return row.host if isinstance(row, Thing) else row.location or FLEET
+
+
+def _subject(row: Row) -> tuple[str, str]:
+    """What it is about: ("instance", "web-1"); two empty words for the host as a whole."""
+    if not row.text("entity_url"):
+        return "", ""
+    kind, name, _ = subject_of(row.text("entity_url"))
+    return {"members": "host", "storage-pools": "pool"}.get(kind, kind.removesuffix("s")), name
 
 
 def _about(row: Row) -> str:
-    """What it is about: `instance web-1`."""
-    if isinstance(row, Thing) and not row.text("entity_url"):
+    """`instance web-1`"""
+    return " ".join(_subject(row)).strip()
+
+
+def about(place: Place, row: Any) -> str:
+    """The filter that finds the warnings about a row of another table; "" for one that has none of its own."""
+    if place == "hosts":
+        return f"host:={row.name}"
+    noun = "volume" if place == "storage" and "/" in row.name else _NOUNS.get(place, "")
+    if not noun:
         return ""
-    kind, name, _ = subject_of(row.text("entity_url"))
-    noun = {"members": "host", "storage-pools": "pool"}.get(kind, kind.removesuffix("s"))
-    return f"{noun} {name}".strip()
+    hosts = "|".join(map(re.escape, (*_hosts_of(row), FLEET)))
+    scope = f" project:={row.project}" if row.project and place != "projects" else ""
+    return f"kind:={noun} about:={row.name}{scope} host:~^({hosts})$"
+
+
+_NOUNS: Mapping[str, str] = {
+    "instances": "instance",
+    "profiles": "profile",
+    "networks": "network",
+    "storage": "pool",
+    "projects": "project",
+}
+
+
+def _hosts_of(row: Any) -> Iterable[str]:
+    """Those that have the row; of one that is on several it has the copies by host."""
+    return getattr(row, "copies", None) or (row.host,)
 
 
 def _last(row: Row) -> float:
-    return epoch(row.text("last_seen_at")) if isinstance(row, Thing) else float(row.body["since"])
+    """Of one of the fleet's own: since when."""
+    return epoch(row.text("last_seen_at" if isinstance(row, Thing) else "first_seen_at"))
 
 
 def _age(row: Row, look: Look) -> str:
@@ -97,6 +126,8 @@ SCHEMA = Schema(
         "severity": Field("text", lambda row: row.text("severity")),
         "type": Field("text", lambda row: row.text("type")),
         "status": Field("text", lambda row: row.text("status")),
+        "kind": Field("text", lambda row: _subject(row)[0]),
+        "about": Field("text", lambda row: _subject(row)[1]),
         "project": Field("text", lambda row: row.project),
         "message": Field("text", lambda row: row.text("last_message")),
         "count": Field("number", lambda row: row.body.get("count") or 0),

@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Static, TextArea
 
 from lxdpm_tui.console import text
 from lxdpm_tui.console.resources.base import Line
-from lxdpm_tui.console.session import REFUSALS, Session
+from lxdpm_tui.console.session import REFUSALS, Draft, Session
 from lxdpm_tui.console.widgets.choice import Choice
 from lxdpm_tui.console.widgets.field import CompletingInput, Field, FieldSpec
 from lxdpm_tui.console.widgets.lines import Lines
@@ -38,13 +38,15 @@ Planned = tuple[str, Sequence[Instance], dict[str, Any]]
 class FormScreen(ModalScreen[Task | None]):
     """A form over one action. Subclasses give `form`, `action`, `title_text`, `button`, `specs` and `arguments`.
 
-    It closes when the task began; until then everything typed stays, and after a failure it is offered again.
+    It closes when the task began. What was typed is there again when the form is left with escape, or the task fails,
+    and it is opened for the same thing.
     """
 
     CSS_PATH = "form.tcss"
     BINDINGS = [
         Binding("escape", "close", "cancel"),
         Binding("ctrl+s", "submit", "do it"),
+        Binding("ctrl+l", "afresh", "afresh"),
         Binding("enter", "next", show=False),
     ]
     AUTO_FOCUS = "Input, TextArea, Choice"
@@ -55,16 +57,27 @@ class FormScreen(ModalScreen[Task | None]):
     tells = False  # what stands aside needs room, however few the fields
 
     def __init__(self, session: Session, values: dict[str, str] | None = None) -> None:
-        """values: what the fields begin with; a draft kept from a failed task goes before it."""
+        """values: what the fields begin with; a draft goes before it."""
         super().__init__()
         self.session = session
-        draft = session.drafts.get(self.form)
-        self.from_draft = draft is not None
-        self.first: dict[str, str] = {**(values or {}), **(draft or {})}
+        self._fresh = dict(values or {})
+        self.draft: Draft | None = None
+        self._begun_with: dict[str, str] | None = None  # what leaving would not be worth a draft; None with one
+        self.first: dict[str, str] = self._fresh
         self.busy = False
         self.offering = False
 
     # -- what a form is
+
+    @property
+    def draft_key(self) -> str:
+        """Of the form and what it is about, as that was when it was opened: a draft of older settings is no use."""
+        return repr((self.form, self.about, sorted(self._fresh.items())))
+
+    @property
+    def about(self) -> object:
+        """What the form is about, for its draft."""
+        return self.title_text
 
     @property
     def title_text(self) -> str:
@@ -100,6 +113,9 @@ class FormScreen(ModalScreen[Task | None]):
     # -- the widget
 
     def compose(self) -> ComposeResult:
+        self.draft = self.session.drafts.get(self.draft_key)
+        if self.draft is not None:
+            self.first = {**self._fresh, **self.draft.values}
         specs = self.specs()
         rows = sum(spec.lines if spec.kind == "area" else 1 for spec in specs)
         size = "-bare" if rows <= 3 and not self.tells else "-short" if rows <= 11 else ""
@@ -117,8 +133,10 @@ class FormScreen(ModalScreen[Task | None]):
                 yield Static("tab next  ↑↓ choose  → take", id="form-help", markup=False)
 
     def on_mount(self) -> None:
-        if self.from_draft:
-            self.complain("", "These are the values of the attempt that failed.")
+        self._begun_with = self.kept if self.draft is None else None
+        if self.draft is not None:
+            what = "These are the values of the attempt that failed" if self.draft.failed else "This is as you left it"
+            self.note(f"{what}; ctrl+l starts afresh.")
         self.refresh_aside()
 
     def field(self, id: str) -> Field:
@@ -129,16 +147,28 @@ class FormScreen(ModalScreen[Task | None]):
         return {field.spec.id: field.value for field in self.query(Field)}
 
     @property
+    def kept(self) -> dict[str, str]:
+        """The values that may be kept for another time."""
+        return {field.spec.id: value for field in self.query(Field) if (value := field.draft) is not None}
+
+    @property
     def error(self) -> str:
         return str(self.query_one("#form-error", Static).render())
 
     def complain(self, field: str, words: str) -> None:
         """Say what is wrong, and show where."""
-        self.query_one("#form-error", Static).update(Text(text.clean(words)))
+        self.note(words)
+        self.query_one("#form-error").remove_class("-note")
         for each in self.query(Field):
             each.set_class(each.spec.id == field, "-wrong")
         if field:
             self.field(field).input.focus()
+
+    def note(self, words: str) -> None:
+        """Say something that is not wrong."""
+        said = self.query_one("#form-error", Static)
+        said.update(Text(text.clean(words)))
+        said.add_class("-note")
 
     def refresh_aside(self) -> None:
         """Say again what stands beside the fields, unless values are offered in its place."""
@@ -201,7 +231,23 @@ class FormScreen(ModalScreen[Task | None]):
     @on(Button.Pressed, "#form-cancel")
     def action_close(self) -> None:
         if not self.busy:
+            kept = self.kept
+            if kept == self._begun_with:
+                self.session.drafts.pop(self.draft_key, None)
+            elif self.draft is None or kept != self.draft.values:
+                self.session.keep_draft(self.draft_key, Draft(kept))
             self.dismiss(None)
+
+    def action_afresh(self) -> None:
+        """Throw away what was typed, now or before."""
+        if self.busy:
+            return
+        self.session.drafts.pop(self.draft_key, None)
+        self.draft = None
+        for field in self.query(Field):
+            field.value = self._fresh.get(field.spec.id, field.spec.value)
+        self._begun_with = self.kept
+        self.note("")
 
     @on(Button.Pressed, "#form-submit")
     def action_submit(self) -> None:
@@ -211,12 +257,10 @@ class FormScreen(ModalScreen[Task | None]):
 
     async def plan(self, planned: Planned) -> Task | None:
         """Show what would be done; gives the task when it was begun."""
-        from lxdpm_tui.actions.plan_make import make
         from lxdpm_tui.console.screens.plan import PlanScreen
 
         act, rows, options = planned
-        inventory = self.session.inventory
-        screen = PlanScreen(self.session, lambda chosen, limits: make(inventory, act, rows, options, limits))
+        screen = PlanScreen(self.session, lambda _, limits: self.session.plan_over(act, rows, options, limits))
         return await self.app.push_screen_wait(screen)
 
     async def _submit(self) -> None:
@@ -230,14 +274,16 @@ class FormScreen(ModalScreen[Task | None]):
                     return  # looked at the plan, and did not run it: what was typed stays
             else:
                 await self.prepare(values)
-                kept = {field.spec.id: field.value for field in self.query(Field) if not field.spec.secret}
+                kept = self.kept
                 for action, arguments in self.steps(values):
-                    task = await self.session.run(action, form=self.form, values=kept, **arguments)
+                    task = await self.session.run(action, form=self.draft_key, values=kept, **arguments)
         except FormError as error:
             self.complain(error.field, error.text)
         except REFUSALS as refusal:
             self.complain("", str(refusal))
         else:
+            if task is None or not task.status.final:
+                self.session.drafts.pop(self.draft_key, None)
             self.dismiss(task)
         finally:
             self.busy = False

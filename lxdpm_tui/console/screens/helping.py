@@ -53,6 +53,7 @@ def help_lines(place: Place, schema: Schema, registry: Registry, files: Files | 
             yield Line(key.shown, key.help)
     for keys, words in MOVES:
         yield Line(keys, words)
+    yield Line("in forms", "ctrl+s does it; esc leaves, and keeps what was typed for the next time; ctrl+l clears")
     for plugin in files.plugins.values() if files else ():
         if not plugin.places or place in plugin.places:
             yield Line(keymap.sign(plugin.key) if plugin.key else f":{plugin.name}", f"{plugin.help}  (a plugin)")

@@ -29,12 +29,13 @@ class HostAddScreen(FormScreen):
         return (
             FieldSpec("name", "name", hint="as the fleet is to call it"),
             FieldSpec("address", "address", hint="https://10.0.0.5  ssh://root@web1  unix:///var/lib/lxd/unix.socket"),
-            FieldSpec("token", "token", hint="https: what `lxc config trust add --name lxdpm-tui` prints there"),
+            FieldSpec("token", "token", hint="https: what `lxc config trust add --name lxdpm-tui` prints there",
+                      kept=False),
             FieldSpec("password", "password", hint="https without a token: its trust password", secret=True),
             FieldSpec("fingerprint", "certificate", hint="https without a token: asked of the host, compare it"),
             FieldSpec("labels", "labels", hint="site=lyon rack=7 ssd"),
             FieldSpec("identity_file", "ssh key", hint="ssh: as ~/.ssh/config says"),
-        )
+        )  # fmt: skip
 
     def arguments(self, values: dict[str, str]) -> dict[str, Any]:
         given = {key: value.strip() for key, value in values.items()}

@@ -31,6 +31,10 @@ class OverInstances(FormScreen):
         self.rows = list(rows)
 
     @property
+    def about(self) -> object:
+        return [tuple(row.key) for row in self.rows]
+
+    @property
     def title_text(self) -> str:
         row = self.rows[0]
         if len(self.rows) == 1:

@@ -7,13 +7,12 @@ from typing import Any
 
 from textual.timer import Timer
 
-from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.console import completion, text
 from lxdpm_tui.console.resources.base import Line, heading
 from lxdpm_tui.console.resources.tasks import decision
 from lxdpm_tui.console.screens.checked import CheckedForm
 from lxdpm_tui.console.screens.form import FormError, devices, mapping, whole_number, words
-from lxdpm_tui.console.session import Session
+from lxdpm_tui.console.session import REFUSALS, Session
 from lxdpm_tui.console.widgets.field import YES_NO, FieldSpec
 from lxdpm_tui.fleet.inventory import HostRecord
 
@@ -133,17 +132,25 @@ class LaunchScreen(CheckedForm):
 
     def _preview(self) -> None:
         self._pending = None
+        self.run_worker(self._ask_where(), group="preview", exclusive=True)
+
+    async def _ask_where(self) -> None:
+        """By whoever will place it: this manager, or the gateway that the console is attached to."""
         backend = self.session.backend
         values = self.values
         if backend is None or not values["image"].strip():
             self._plan = (Line("", "Choose an image to see where it would land.", "dim"),)
         else:
             try:
-                self._plan = tuple(preview(backend.plan(**self.arguments(values))))
+                arguments = self.arguments(values)
+                if backend.attached_to:  # what is in sight is about other values
+                    self._plan = (Line("", f"Asking {backend.attached_to} where it would land…", "dim"),)
+                    self.refresh_aside()
+                self._plan = tuple(preview(await backend.preview(**arguments)))
             except FormError as error:
                 self._plan = (Line("", error.text, "warn"),)
-            except ActionError as refusal:
-                self._plan = (Line("", refusal.text, "warn"),)
+            except REFUSALS as refusal:
+                self._plan = (Line("", str(refusal), "warn"),)
         self.refresh_aside()
 
     def aside(self, values: dict[str, str]) -> Sequence[Line]:

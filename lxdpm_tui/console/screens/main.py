@@ -15,12 +15,11 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher
 
 from lxdpm_tui.console import keymap, text
 from lxdpm_tui.console.acts import Acts
 from lxdpm_tui.console.going import Going
-from lxdpm_tui.console.headline import headline, key_pairs, status, tabs
+from lxdpm_tui.console.headline import empty_words, headline, key_pairs, status, tabs
 from lxdpm_tui.console.keymap import Place
 from lxdpm_tui.console.memory import Memory
 from lxdpm_tui.console.ordering import Ordering
@@ -79,11 +78,12 @@ class MainScreen(Screen[None]):
         self._detail_key: object = None
 
     def compose(self) -> ComposeResult:
+        self._arrange()  # before there are children: later it makes Textual style all of them anew
         yield OneLine(id="headline")
         yield OneLine(id="tabs")
         with Horizontal(id="body"):
-            with ContentSwitcher(initial=f"table-{self.place}", id="tables"):
-                yield from self.tables.values()
+            with Horizontal(id="tables"):
+                yield self.table  # the others when they are shown: ten tables took twice as long to the first paint
             yield Lines(id="detail")
         yield OneLine(id="status")
         yield Prompt(id="prompt")
@@ -117,8 +117,10 @@ class MainScreen(Screen[None]):
         for place, table in self.tables.items():
             table.view.set_source(self.resources[place].source())
             table.look.refresh(time.time())
-            table.rows_changed()
+            if table.is_mounted:
+                table.rows_changed()
         self.session.watching.show(self.place)
+        self.personal.check_guards()
         self.refresh_words()
 
     def show_first(self, first: FirstView) -> None:
@@ -127,7 +129,7 @@ class MainScreen(Screen[None]):
         place = next((place for place in keymap.PLACES if place == (first.view or self.place)), None)
         wrong = "" if place is not None else self.personal.open_view(first.view)
         if place is not None:
-            self.going.trail.stops[:] = [Stop(place)]
+            self.going.trail.begin(Stop(place))
             self.go(place)
         if first.filter or first.project:
             wrong = wrong or self.set_filter(first.filter)
@@ -159,19 +161,11 @@ class MainScreen(Screen[None]):
                 table.filter(table.view.query, follow=True)
             if place == self.place and (look.outage or place in ("tasks", "hosts", "warnings")):
                 table.data_changed()
-        self._save_and_read()
+        self.personal.tick()
+        self.ordering.tick()
         self.session.watching.sample(time.monotonic())
         self.session.watching.tick()
-        self.ordering.note()
         self.refresh_words()
-
-    def _save_and_read(self) -> None:
-        """The person's own files, and what is remembered."""
-        self.personal.tick()
-        try:
-            self.ordering.memory.save()
-        except OSError as error:
-            self.log.error(error)
 
     def typing_now(self) -> bool:
         """Whether the person is just typing."""
@@ -211,7 +205,10 @@ class MainScreen(Screen[None]):
 
     def _refresh_tabs(self) -> None:
         asked, missing = self.session.watching.state(self.place)
-        self.table.empty = self.resources[self.place].empty if asked else "Asking the hosts…"
+        if not self.table.view.keys:
+            empty = self.resources[self.place].empty
+            self.table.empty = empty_words(self.session, self.place, empty, self.connecting, asked)
+            self.table.data_changed()
         running = len(self.session.running())
         theme, width = text_colors(self.app.theme_variables), self.size.width
         self.query_one("#tabs", OneLine).say(*tabs(self.place, self.tables, running, theme, width, missing))
@@ -233,13 +230,13 @@ class MainScreen(Screen[None]):
 
     def on_resize(self) -> None:
         self._arrange()
+        self.refresh_words()
 
     def _arrange(self) -> None:
         width, height = self.app.size
         self.set_class(width >= WIDE, "-beside")
         self.set_class(width < WIDE and height >= TALL, "-below")
         self.set_class(width < WIDE and height < TALL, "-instead")
-        self.refresh_words()
 
     # -- keys
 
@@ -300,6 +297,7 @@ class MainScreen(Screen[None]):
             "drill": self.going.drill,
             "users": self.going.users,
             "its-events": self.going.events,
+            "its-warnings": self.going.warnings,
         }
         if id in own:
             own[id]()
@@ -321,8 +319,12 @@ class MainScreen(Screen[None]):
         """Show a table as it is."""
         if self.prompt.opened:
             self.prompt.close()
-        self.place = place
-        self.query_one("#tables", ContentSwitcher).current = f"table-{place}"
+        with self.app.batch_update():
+            self.table.display = False
+            self.place = place
+            self.table.display = True
+            if self.table.parent is None and self.is_attached:  # a screen that closes takes no more
+                self.query_one("#tables").mount(self.table)
         self.session.watching.show(place)
         self.set_focus(self.table)
         self.refresh_words()

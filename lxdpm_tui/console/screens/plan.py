@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from lxdpm_tui.actions.plan import Limits, Plan, State, read
-from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.console import plan_words, text
+from lxdpm_tui.console.resources.base import Line
 from lxdpm_tui.console.session import REFUSALS, Session
 from lxdpm_tui.console.widgets.lines import Lines
 from lxdpm_tui.tasks.task import Task
@@ -28,8 +28,8 @@ WAVES = (0, 1, 2, 4, 8, 16)
 PER_HOST = (1, 2, 4, 8)
 ON_ERROR = ("pause", "continue", "stop")
 
-Make = Callable[[Mapping[str, Any], Limits], Plan]
-"""Makes the plan from the options that were chosen. Raises ActionError."""
+Make = Callable[[Mapping[str, Any], Limits], Plan | Awaitable[Plan]]
+"""Makes the plan from the options that were chosen, at once, or as soon as the server has it. Raises REFUSALS."""
 
 
 class PlanScreen(ModalScreen[Task | None]):
@@ -51,6 +51,7 @@ class PlanScreen(ModalScreen[Task | None]):
         Binding("k", "say('plan-skip')", "skip"),
         Binding("x", "cancel", "cancel"),
         Binding("v", "view", "calls"),
+        Binding("o", "output", "output"),
         Binding("up", "scroll(-1)", show=False),
         Binding("down,j", "scroll(1)", show=False),
         Binding("pageup", "scroll(-10)", show=False),
@@ -75,6 +76,7 @@ class PlanScreen(ModalScreen[Task | None]):
         self._calls = task is None
         self._seen = 0.0
         self._busy = False
+        self._coming: asyncio.Future[Plan] | None = None  # the plan, while the server makes it
 
     # -- what it shows
 
@@ -111,11 +113,36 @@ class PlanScreen(ModalScreen[Task | None]):
         """The plan anew, from what was chosen."""
         if self._make is None:
             return
+        self._forget_coming()
         try:
-            self.plan, self._error = self._make(self.options, self.limits), ""
-        except ActionError as refusal:
-            self.plan, self._error = None, refusal.text
+            made = self._make(self.options, self.limits)
+        except REFUSALS as refusal:
+            self.plan, self._error = None, str(refusal)
+        else:
+            if isinstance(made, Plan):
+                self.plan, self._error = made, ""
+            else:  # until it is there the one before stays in sight, and cannot be run
+                self._coming = asyncio.ensure_future(made)
+                self._coming.add_done_callback(self._came)
         self._show()
+
+    def _came(self, coming: asyncio.Future[Plan]) -> None:
+        if coming.cancelled() or coming is not self._coming:
+            return
+        self._coming = None
+        try:
+            self.plan, self._error = coming.result(), ""
+        except REFUSALS as refusal:
+            self.plan, self._error = None, str(refusal)
+        self._show()
+
+    def _forget_coming(self) -> None:
+        if self._coming is not None:
+            self._coming.cancel()
+            self._coming = None
+
+    def on_unmount(self) -> None:
+        self._forget_coming()
 
     def _look(self) -> None:
         task = self.task_shown
@@ -131,7 +158,7 @@ class PlanScreen(ModalScreen[Task | None]):
         self.query_one("#plan-error", Static).update(Text(text.clean(self._error)))
         self._show_keys()
         if plan is None:
-            lines.show_lines([])
+            lines.show_lines([Line("", "The server makes the plan…", "dim")] if self._coming else [])
             return
         force = ", force" if self.options.get("force") else ""
         self.query_one("#plan-title", Static).update(Text(f"{plan_words.title(plan)}{force}"))
@@ -144,7 +171,7 @@ class PlanScreen(ModalScreen[Task | None]):
         failed = plan is not None and bool(plan.of(State.FAILED))
         found: list[tuple[str, str]] = []
         if state == "ready":
-            if plan is not None:
+            if plan is not None and self._coming is None:
                 found.append(("enter", "run it"))
             if self._forcible:
                 found.append(("f", "not by force" if self.options.get("force") else "force"))
@@ -161,6 +188,7 @@ class PlanScreen(ModalScreen[Task | None]):
             found.append(("s", "save"))
             if state != "ready":
                 found.append(("v", "board" if self._calls else "calls left"))
+                found += [("o", "output")] if plan.act == "exec" else []
         found.append(("esc", "no" if state == "ready" else "leave it"))
         return found
 
@@ -206,7 +234,7 @@ class PlanScreen(ModalScreen[Task | None]):
         self._limit("canary", tuple(dict.fromkeys((0, 1, hosts))))
 
     def action_go(self) -> None:
-        if self.state != "ready" or self.plan is None or self._asking:
+        if self.state != "ready" or self.plan is None or self._asking or self._coming is not None:
             return
         expect = plan_words.expected(self.plan)
         if expect:
@@ -232,12 +260,12 @@ class PlanScreen(ModalScreen[Task | None]):
             self.run_worker(self._save(value))
         elif self.plan is not None and value == plan_words.expected(self.plan):
             self._ask("")
-            self._begin()
+            self._begin(value)
 
-    def _begin(self) -> None:
+    def _begin(self, typed: str = "") -> None:
         if not self._busy and self.plan is not None:
             self._busy = True
-            self.run_worker(self._run("run", plan=self.plan.to_json()), exclusive=True)
+            self.run_worker(self._run("run", bulk=self.plan, typed=typed, plan=self.plan.to_json()), exclusive=True)
 
     async def _run(self, action: str, **arguments: Any) -> None:
         """Begin, or say something to the run; the board is of the task that this gives."""
@@ -274,6 +302,13 @@ class PlanScreen(ModalScreen[Task | None]):
         if self.state != "ready":
             self._calls = not self._calls
             self._show()
+
+    def action_output(self) -> None:
+        """All that a command said, instance by instance."""
+        from lxdpm_tui.console.inside.results import ResultsScreen
+
+        if self.task_shown is not None and self.plan is not None and self.plan.act == "exec":
+            self.app.push_screen(ResultsScreen(self.session, self.task_shown))
 
     def action_scroll(self, step: int) -> None:
         self.query_one("#plan-lines", Lines).action_by(step)

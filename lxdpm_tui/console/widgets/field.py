@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -20,8 +21,8 @@ from lxdpm_tui.console.widgets.choice import Choice
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
-    """hint: shown while the field is empty.  options: (value, label) of a choice.  lines: of an area.  secret: neither
-    shown nor kept in a draft."""
+    """hint: shown while the field is empty.  options: (value, label) of a choice.  lines: of an area.
+    secret: not shown.  kept: in a draft; nothing secret is."""
 
     id: str
     label: str
@@ -32,7 +33,11 @@ class FieldSpec:
     complete: Completer | None = None
     lines: int = 2
     secret: bool = False
+    kept: bool = True
 
+
+_SECRET = re.compile(r"(?i)(passw|token|secret|private|credential|api.?key)[^\s=:]*\s*[=:]|://[^/\s:@]*:[^/\s@]+@")
+"""A setting whose name says that it is a secret, or a URL with a password."""
 
 YES_NO = (("yes", "yes"), ("no", "no"))
 
@@ -165,3 +170,10 @@ class Field(Horizontal):
             widget.text = value
         elif isinstance(widget, Input | Choice):
             widget.value = value
+
+    @property
+    def draft(self) -> str | None:
+        """The value, as far as it may be kept for another time; None when it may not."""
+        if self.spec.secret or not self.spec.kept or _SECRET.search(self.value):
+            return None
+        return self.value

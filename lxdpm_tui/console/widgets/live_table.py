@@ -13,7 +13,6 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 from textual import events
-from textual.binding import Binding
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
@@ -24,6 +23,8 @@ from lxdpm_tui.console.terminal_io import backlog, resize_content
 from lxdpm_tui.console.widgets.painted import Painted
 from lxdpm_tui.console.widgets.slices import SlicedWork
 from lxdpm_tui.console.widgets.table_cells import GUTTER, Cells, cells_of, differences, find, header_strip, line_strip
+from lxdpm_tui.console.widgets.table_keys import MOVES
+from lxdpm_tui.fleet.pace import pace
 from lxdpm_tui.fleet.query import Query
 from lxdpm_tui.fleet.view import View
 
@@ -32,6 +33,7 @@ K = TypeVar("K", bound=Hashable)
 PAINT_EVERY = 0.25  # seconds between two paints of data: 4 a second are plenty and cheap over SSH
 HOLD = 1.0  # seconds after a key in which no row changes its place
 ARRANGE_EVERY = 2.0  # seconds between two orderings of many rows
+PAINT = 0.02  # seconds in which rows that were found are painted
 HEADER = 1
 
 
@@ -45,18 +47,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
     """A table of the rows of a view."""
 
     DEFAULT_CSS = "LiveTable { height: 1fr; }"
-    BINDINGS = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("shift+up", "move(-1, True)", show=False),
-        Binding("shift+down", "move(1, True)", show=False),
-        Binding("pageup", "page(-1.0)", show=False),
-        Binding("pagedown", "page(1.0)", show=False),
-        Binding("ctrl+u", "page(-0.5)", show=False),
-        Binding("ctrl+d", "page(0.5)", show=False),
-        Binding("home,g", "edge(False)", show=False),
-        Binding("end,G", "edge(True)", show=False),
-    ]
+    BINDINGS = [*MOVES]
 
     class Moved(_OfTable):
         """The cursor is on another row, or the row under it changed."""
@@ -111,26 +102,31 @@ class LiveTable(Painted, Generic[K], can_focus=True):
 
         Many rows are looked at in slices; Filtered tells when the result is there.
         """
-        if self.view.many and self.is_mounted:
+        if self.view.many:
             self._previewed = follow  # the rows on screen may stay there
             steps = self.view.filter_slices(query)
-            self._slices.start(steps, lambda: self._show_filtered(follow), lambda: self._preview(query))
+            self._slices.start(steps, lambda: self._show_filtered(follow), lambda: self._preview(query),
+                               key=not follow)  # fmt: skip
         else:
             self._slices.stop()
             self._previewed = follow
             self.view.set_query(query)
             self._show_filtered(follow)
 
-    def _preview(self, query: Query) -> bool:
-        """Show the first rows that were found, as soon as they fill the screen and the cursor has its place."""
-        keys = [] if self._previewed else self.view.preview()
+    def _preview(self, query: Query) -> float:
+        """Show the first rows that were found, as soon as they fill the screen and the cursor has its place.
+
+        Gives the seconds that their paint takes.
+        """
+        keys = self.view.preview() if self.is_mounted and not self._previewed else []
         if len(keys) > 2 * self.size.height:
             row = self.cursor_row if self._chosen else None
             if row is None or not query(row) or self.cursor_key in keys:
                 self._previewed = True
                 self.view.keys = keys
                 self.rows_changed()
-        return True
+                return PAINT
+        return 0.0
 
     def _show_filtered(self, follow: bool) -> None:
         if not self.is_mounted:
@@ -184,7 +180,8 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self._pending = None
         if not self.display:
             return
-        if backlog(self.app) > 1:
+        waited = time.monotonic() - self._last_paint
+        if backlog(self.app) > 1 or (pace().pressed and waited < 2 * PAINT_EVERY):  # the key's own paint comes first
             self.data_changed()
             return
         self._last_paint = time.monotonic()
@@ -215,7 +212,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
             if self._pending is None:
                 self._paint_in(max(HOLD if self.held else 0.0, wait))
         elif not self._slices.busy:
-            self._slices.start(self.view.arrange(), lambda: self._show_arranged(keep_line=True), lambda: not self.held)
+            self._slices.start(self.view.arrange(), lambda: self._show_arranged(keep_line=True), lambda: -self.held)
 
     def _show_arranged(self, *, keep_line: bool) -> None:
         self._arranged = time.monotonic()
@@ -286,7 +283,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         index = int(self.scroll_offset.y) + y - HEADER
         keys = self.view.keys
         if not 0 <= index < len(keys):
-            return Cells(None, False, "empty" if index == 0 else "", ())
+            return Cells(None, False, self.empty if index == 0 else "", ())
         key = keys[index]
         row = self.view.source.get(key)
         return cells_of(key, row, self._slots, self.look, marked=key in self.marks, cursor=key == self.cursor_key)
@@ -297,7 +294,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
             return header_strip(self._slots, width, self.style, self.sort_column, self.view.reverse)
         line = self._cells(y)
         self._shown[y] = line
-        return line_strip(line, self._slots, width, self.style, self.empty)
+        return line_strip(line, self._slots, width, self.style)
 
     # -- cursor
 

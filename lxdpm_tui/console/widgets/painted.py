@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style as RichStyle
 from textual.scroll_view import ScrollView
 
-_NAMES = (
-    "good",
-    "bad",
-    "warn",
-    "busy",
-    "cold",
-    "dim",
-    "accent",
-    "stale",
-    "label",
-    "header",
-    "sorted",
-    "mark",
-    "cursor",
-)
+from lxdpm_tui.console.terminal_io import part_style
 
 
 class Painted(ScrollView):
-    """Base of the Line API widgets: `style` gives the style of a name, on the cursor line or off it."""
+    """Base of the Line API widgets: `style` gives the style of a name, on the cursor line or off it.
+
+    The names are classes of parts in the style sheet, but no COMPONENT_CLASSES: Textual works all of those out anew for
+    each widget whenever its classes or its focus change, and that was half of the time to the first paint.
+    """
 
     DEFAULT_CSS = """
     Painted {
@@ -53,7 +42,6 @@ class Painted(ScrollView):
         &:nocolor > .painted--cursor { text-style: reverse; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"painted--{name}" for name in (*_NAMES, "cursor-blurred")}
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -65,10 +53,10 @@ class Painted(ScrollView):
         if found is None:
             found = self.rich_style
             if name:
-                found += self.get_component_rich_style(f"painted--{name}", partial=True)
+                found += part_style(self, f"painted--{name}")
             if cursor:
                 kind = "cursor" if self.has_focus else "cursor-blurred"
-                found += self.get_component_rich_style(f"painted--{kind}", partial=True)
+                found += part_style(self, f"painted--{kind}")
             self._named[name, cursor] = found
         return found
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Generator
 
 from textual.widget import Widget
 
 Steps = Generator[None, None, None]
+AT_ONCE = 0.008  # seconds of work that is done before others have their turn: its paint is then that of the key
+
+
+_END = object()
 
 
 class SlicedWork:
@@ -22,9 +27,28 @@ class SlicedWork:
     def busy(self) -> bool:
         return self._task is not None and not self._task.done()
 
-    def start(self, steps: Steps, done: Callable[[], None], after_each: Callable[[], bool] = lambda: True) -> None:
-        """Go through the steps, then call done(); after_each: called after each step, False gives up."""
+    def start(
+        self,
+        steps: Steps,
+        done: Callable[[], None],
+        after_each: Callable[[], float] = lambda: 0.0,
+        *,
+        key: bool = False,
+    ) -> None:
+        """Go through the steps, then call done().
+
+        after_each: called after each step; gives the seconds to wait before the next one, so that what it showed is
+        painted first; below 0: give up.  key: a person waits for it, so that the first steps are made right away.
+        """
         self.stop()
+        until = time.perf_counter() + AT_ONCE
+        while key and time.perf_counter() < until:
+            if next(steps, _END) is _END:
+                done()
+                return
+            if after_each() < 0:
+                steps.close()
+                return
         self._steps = steps
         self._task = asyncio.create_task(self._run(steps, done, after_each), name="sliced work on rows")
         self._task.add_done_callback(self._ended)
@@ -36,12 +60,13 @@ class SlicedWork:
             self._steps.close()
         self._task = self._steps = None
 
-    async def _run(self, steps: Steps, done: Callable[[], None], after_each: Callable[[], bool]) -> None:
+    async def _run(self, steps: Steps, done: Callable[[], None], after_each: Callable[[], float]) -> None:
         for _ in steps:
-            await asyncio.sleep(0)
-            if not after_each():
+            wait = after_each()
+            if wait < 0:
                 steps.close()
                 return
+            await asyncio.sleep(wait)
         done()
 
     def _ended(self, task: asyncio.Task[None]) -> None:

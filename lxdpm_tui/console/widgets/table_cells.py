@@ -20,7 +20,10 @@ GUTTER = 2  # cells left of the first column: the mark
 
 
 class Cells(NamedTuple):
-    """Whose row a line shows, whether it is marked, "cursor", "empty" or "", and its cells as (text, style name)."""
+    """Whose row a line shows, whether it is marked, and its cells as (text, style name).
+
+    base: "cursor" on the cursor's line; without cells what is said in their place.
+    """
 
     key: Any
     marked: bool
@@ -65,13 +68,12 @@ class Styles(Protocol):
     def __call__(self, name: str = "", *, cursor: bool = False) -> RichStyle: ...
 
 
-def line_strip(line: Cells, slots: Sequence[Slot], width: int, style_of: Styles, empty: str) -> Strip:
-    """One row drawn. empty: said where the first row would be when there is none."""
+def line_strip(line: Cells, slots: Sequence[Slot], width: int, style_of: Styles) -> Strip:
+    """One row drawn, or what is said where the first one would be."""
     cursor = line.base == "cursor"
     plain = style_of(cursor=cursor)
     if not line.cells:
-        message = empty if line.base == "empty" else ""
-        return Strip([Segment(text.fit(" " * GUTTER + message, width), style_of("dim"))], width)
+        return Strip([Segment(text.fit(" " * GUTTER + line.base, width), style_of("dim"))], width)
     segments = [Segment("▌ ", style_of("mark", cursor=cursor)) if line.marked else Segment("  ", plain)]
     x, style = 0, plain
     for slot, (cell, name) in zip(slots, line.cells, strict=True):

@@ -87,7 +87,7 @@ async def test_the_hosts_own_log_of_an_instance(clean_lab: Lab, tmp_path: Path, 
         clean_lab.hosts[host].api("PUT", "/1.0/instances/c1/state", {"action": "stop", "force": True})
         file = clean_lab.hosts[host].cli("query", "/1.0/instances/c1/logs")
         assert "lxc.log" in file
-        await until(pilot, lambda: len(log(pilot).buffer) > 0, PATIENCE)
+        await until(pilot, lambda: log(pilot).buffer and log(pilot).view.plain, PATIENCE)
         words = log(pilot).view.plain
         await pilot.press("w", "t")
         assert words

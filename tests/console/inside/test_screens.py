@@ -13,6 +13,7 @@ from lxdpm_tui.console.inside.details import DetailsScreen
 from lxdpm_tui.console.inside.results import ExecForm, ResultsScreen
 from lxdpm_tui.console.screens.confirm import ConfirmScreen
 from lxdpm_tui.console.screens.main import MainScreen
+from lxdpm_tui.console.screens.plan import PlanScreen
 from tests.console.inside.window import make, window
 from tests.console.test_lab import PATIENCE, opened
 from tests.console.world import shown, until
@@ -32,18 +33,32 @@ async def test_one_command_in_all_marked(clean_lab: Lab, tmp_path: Path) -> None
         assert isinstance(form, ExecForm)
         form.field("run").value = "echo I am $(hostname); [ $(hostname) != c-h3 ] || exit 42"
         await pilot.press("ctrl+s")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen), PATIENCE)
-        await until(pilot, lambda: "Failure" in shown(pilot), PATIENCE)
+        await until(pilot, lambda: isinstance(pilot.app.screen, PlanScreen))
+        board = pilot.app.screen
+        assert isinstance(board, PlanScreen)
+        await until(pilot, lambda: board.plan is not None and "Exec 3 instances on 3 hosts" in shown(pilot))
+        await pilot.press("w", "w", "w", "c", "enter")  # one of a host in a wave, after a canary
+        await until(pilot, lambda: board.state == "paused", PATIENCE)
+        assert board.plan is not None
+        assert board.plan.waves == [0, 1]
+        await pilot.press("k")
+        await until(pilot, lambda: board.state == "done", PATIENCE)
+        assert "I am c-h1" in shown(pilot), "the board has the last lines"
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
         lines = shown(pilot).splitlines()
         first = next(number for number, line in enumerate(lines) if "c-h3" in line)
-        assert "failed" in lines[first]
+        assert "left out" in lines[first]
         assert "42" in lines[first]
         assert all(first < number for number, line in enumerate(lines) if "c-h1 " in line and "done" in line)
         await until(pilot, lambda: "I am c-h3" in shown(pilot))
         await pilot.press("down")
         await until(pilot, lambda: "I am c-h1" in "\n".join(shown(pilot).splitlines()[-16:]))
         await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is board)
+        await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
+        assert "marked" not in shown(pilot)
         await pilot.press("5")
         await pilot.press("X")
         await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))

@@ -1,0 +1,94 @@
+"""guards.toml at work: whatever way an act takes, its guard asks or refuses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from lxdpm_tui.console.screens.confirm import ConfirmScreen
+from tests.console.test_going import line, main
+from tests.console.world import World, console, shown, until
+
+GUARDS = """
+[live]
+filter = "name:=web-1"
+acts = ["stop", "start", "delete"]
+why = "people use it"
+
+[kept]
+filter = "name:=web-2"
+ask = "never"
+"""
+
+
+@pytest.fixture
+async def guarded(world: World, tmp_path: Path) -> AsyncIterator[Pilot[int]]:
+    """A console whose guards hold; nothing was asked for yet."""
+    (tmp_path / "guards.toml").write_text(GUARDS)
+    async with console(world, config_dir=tmp_path).run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: world.figures and main(pilot).personal.files.guards)
+        yield pilot
+
+
+async def asked(pilot: Pilot[int]) -> ConfirmScreen:
+    await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+    await pilot.pause()
+    screen = pilot.app.screen
+    assert isinstance(screen, ConfirmScreen)
+    return screen
+
+
+async def test_a_name_is_typed_where_else_nothing_is_asked(guarded: Pilot[int], world: World) -> None:
+    await guarded.press("slash", *"name:=web-1", "enter", "t")
+    screen = await asked(guarded)
+    assert (screen.question, screen.expect) == ("Start web-1 on h1?", "web-1")
+    assert "guard live: people use it" in shown(guarded)
+    assert not world.calls
+    await guarded.press(*"web-1", "enter")
+    await until(guarded, lambda: world.calls)
+    assert world.last[0] == "start"
+
+
+async def test_no_is_no_and_is_said(guarded: Pilot[int], world: World) -> None:
+    await line(guarded, "start web-1")
+    await asked(guarded)
+    await guarded.press("escape")
+    await until(guarded, lambda: "not confirmed, as guard live" in shown(guarded))
+    assert not world.calls
+
+
+async def test_what_was_typed_already_is_not_asked_for_again(guarded: Pilot[int], world: World) -> None:
+    await guarded.press("slash", *"name:=web-1", "enter", "D")
+    screen = await asked(guarded)
+    assert screen.expect == "web-1"
+    await guarded.press(*"web-1", "enter")
+    await until(guarded, lambda: world.calls)
+    assert world.last[0] == "delete"
+
+
+@pytest.mark.parametrize("words", ["stop web-2 --yes", "delete web-2 --yes", "stop web-1 web-2 --yes"])
+async def test_what_is_held_back_runs_on_no_way(guarded: Pilot[int], world: World, words: str) -> None:
+    await line(guarded, words)
+    await until(guarded, lambda: "held back by guard kept" in shown(guarded))
+    assert not world.calls
+
+
+async def test_a_bulk_act_is_held_back_and_others_go_on(guarded: Pilot[int], world: World) -> None:
+    await guarded.press("space", "space", "x")
+    await until(guarded, lambda: "Stop 2 instances" in shown(guarded))
+    await guarded.press("enter")
+    await until(guarded, lambda: "held back by guard kept" in " ".join(shown(guarded).split()))
+    assert not world.calls
+    await guarded.press("escape")
+    await line(guarded, "start web-2")  # asks for nothing by itself, and the guard names no acts
+    await until(guarded, lambda: world.calls)
+
+
+async def test_a_guard_over_acts_that_are_not_there_is_told(guarded: Pilot[int], tmp_path: Path) -> None:
+    (tmp_path / "guards.toml").write_text('[a]\nfilter = ""\nacts = ["delte"]\n')
+    os.utime(tmp_path / "guards.toml", (1, 1))
+    await until(guarded, lambda: "a.acts: there is no action delte" in " ".join(shown(guarded).split()))
