@@ -175,10 +175,32 @@ async def warnings(call: Call) -> web.Response:
     return sync(list(found.values()) if call.recursion else [call.state.url("warnings", uuid) for uuid in found])
 
 
-async def warning(call: Call) -> web.Response:
+def _known_warning(call: Call) -> JSON:
     if call.parts["uuid"] not in call.state.warnings:
         raise Problem(404, "Warning not found")
-    return sync(call.state.warnings[call.parts["uuid"]], etag(call.parts["uuid"]))
+    return call.state.warnings[call.parts["uuid"]]
+
+
+async def warning(call: Call) -> web.Response:
+    return sync(_known_warning(call), etag(call.parts["uuid"]))
+
+
+async def put_warning(call: Call) -> web.Response:
+    found = _known_warning(call)
+    status = (await call.body()).get("status")
+    if status not in ("acknowledged", "new"):
+        raise Problem(400, f'Invalid warning type "{status}"')
+    found["status"] = status
+    what = "reset" if status == "new" else "acknowledged"
+    call.state.hub.lifecycle("", f"warning-{what}", call.state.url("warnings", call.parts["uuid"]))
+    return sync({})
+
+
+async def delete_warning(call: Call) -> web.Response:
+    _known_warning(call)
+    del call.state.warnings[call.parts["uuid"]]
+    call.state.hub.lifecycle("", "warning-deleted", call.state.url("warnings", call.parts["uuid"]))
+    return sync({})
 
 
 async def cluster(call: Call) -> web.Response:
@@ -221,7 +243,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/1.0/certificates": {"GET": certificates},
     "/1.0/certificates/{fingerprint}": {"GET": no_certificate},
     "/1.0/warnings": {"GET": warnings},
-    "/1.0/warnings/{uuid}": {"GET": warning},
+    "/1.0/warnings/{uuid}": {"GET": warning, "PUT": put_warning, "PATCH": put_warning, "DELETE": delete_warning},
     "/1.0/cluster": {"GET": cluster},
     "/1.0/cluster/members": {"GET": not_clustered},
     "/1.0/cluster/members/{name}": {"GET": not_clustered},

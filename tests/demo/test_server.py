@@ -98,6 +98,17 @@ async def test_finished_operations_are_forgotten(sim: Pair, monkeypatch: pytest.
     assert server.state.operations.by_id == {}
 
 
+async def test_warnings_are_acknowledged_and_deleted(sim: Pair) -> None:
+    daemon, server = sim
+    server.state.warnings["0-1"] = {"uuid": "0-1", "status": "new", "type": "t"}
+    await daemon.call("PUT", "/1.0/warnings/0-1", {"status": "acknowledged"})
+    assert (await daemon.get("/1.0/warnings/0-1"))["status"] == "acknowledged"
+    wrong = await daemon.call("PUT", "/1.0/warnings/0-1", {"status": "x"})
+    assert wrong.error == (400, 'Invalid warning type "x"')
+    await daemon.call("DELETE", "/1.0/warnings/0-1")
+    assert (await daemon.call("DELETE", "/1.0/warnings/0-1")).error == (404, "Warning not found")
+
+
 async def test_old_and_new_lxd(tmp_path: Path) -> None:
     """What LXD 4.0 lacks and 5.21 does in another way."""
     old, new = (SimDaemon(State("x", v), tmp_path / v.version) for v in (LXD_4_0, LXD_5_21))
