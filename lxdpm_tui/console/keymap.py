@@ -63,6 +63,7 @@ CUSTOM: dict[str, str] = {}
 
 _INSTANCES: tuple[Place, ...] = ("instances",)
 _EDITED: tuple[Place, ...] = ("instances", "images", "profiles")
+_HOSTED: tuple[Place, ...] = ("instances", "networks", "storage", "warnings")
 _WARNED: tuple[Place, ...] = ("hosts", "instances", "profiles", "networks", "storage", "projects")
 _USED: tuple[Place, ...] = ("hosts", "images", "profiles", "networks", "storage", "projects")
 
@@ -120,6 +121,7 @@ KEYS: tuple[Key, ...] = (
     Key("filter", "slash", "filter", "filter as you type", show=34),
     Key("sort", "s", "sort", "sort by the next column", show=36),
     Key("reverse", "S", "reverse", "turn the order round"),
+    Key("group", "H", "by host", "rows by host first, or no longer", _HOSTED),
     Key("columns", "C", "columns", "choose the columns of this table"),
     Key("users", "u", "used by", "the instances that use it", _USED, "row", 30),
     Key("its-events", "V", "its events", "what happened to it lately", ("hosts", "instances"), "row"),

@@ -19,11 +19,13 @@ LINES_KEPT = 500
 
 
 class TableMemory(msgspec.Struct):
-    """sort: id of a column, "" = by name.  columns: ids in their order, None = all there are."""
+    """sort: id of a column, "" = by name.  columns: ids in their order, None = all there are.
+    grouped: by host first."""
 
     sort: str = ""
     reverse: bool = False
     columns: list[str] | None = None
+    grouped: bool = False
 
 
 class Memory:

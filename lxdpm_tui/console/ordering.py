@@ -27,12 +27,11 @@ class Ordering:
         """Order the tables as they are made, then as the person left them."""
         for place, table in self._screen.tables.items():
             column = self.column(place, self._screen.resources[place].order)
-            table.sort_column = column
-            table.view.set_order(column.sort if column else None, reverse=column.downwards if column else False)
+            table.order_by(column, reverse=column.downwards if column else False)
             self._made[place] = self._now(place)
             kept = self.memory.tables.get(place)
             if kept is not None:
-                self.order(place, kept.sort, kept.reverse)
+                self.order(place, kept.sort, kept.reverse, kept.grouped)
                 if kept.columns is not None:
                     self.show_columns(place, kept.columns)
 
@@ -41,15 +40,16 @@ class Ordering:
         shown = (column for column in self._screen.tables[place].columns if column.id == id)
         return next(shown, next((c for c in self._screen.resources[place].columns if c.id == id), None))
 
-    def order(self, place: Place, id: str, reverse: bool | None = None) -> bool:
-        """Order a table by a column, or by name with ""; whether it has that column. reverse: None = as it likes."""
+    def order(self, place: Place, id: str, reverse: bool | None = None, grouped: bool | None = None) -> bool:
+        """Order a table by a column, or by name with ""; whether it has that column. reverse: None = as it likes.
+        grouped: by host first; None = as it is."""
         column = self.column(place, id) if id else None
         if id and (column is None or column.sort is None):
             return False
         table = self._screen.tables[place]
-        table.sort_column = column
-        down = (column.downwards if column else False) if reverse is None else reverse
-        table.view.set_order(column.sort if column else None, reverse=down)
+        if grouped is not None:
+            table.grouped = grouped
+        table.order_by(column, reverse=(column.downwards if column else False) if reverse is None else reverse)
         if table.is_mounted:
             table.rows_changed()
         return True
@@ -67,6 +67,12 @@ class Ordering:
         table = self._screen.table
         table.sort_by(table.sort_column, reverse=not table.view.reverse)
 
+    def group(self) -> None:
+        """Rows by host first, or no longer."""
+        table = self._screen.table
+        table.grouped = not table.grouped
+        table.sort_by(table.sort_column, reverse=table.view.reverse)
+
     def show_columns(self, place: Place, ids: Sequence[str], more: Sequence[Column] = ()) -> None:
         """Show these columns in this order, and no others. more: columns that the table was not made with."""
         paths = [json_path.column(PathColumn(id[5:], id.rpartition(".")[2].upper())) for id in ids if id[:5] == "path:"]
@@ -83,7 +89,7 @@ class Ordering:
     def reset(self, place: Place) -> None:
         """As the table was made."""
         self.use_columns(place, list(self._screen.resources[place].columns))
-        self.order(place, self._made[place].sort, self._made[place].reverse)
+        self.order(place, self._made[place].sort, self._made[place].reverse, False)
         self.memory.forget(place)
 
     def tick(self) -> None:
@@ -106,5 +112,8 @@ class Ordering:
         made = [column.id for column in self._screen.resources[place].columns]
         shown = [column.id for column in table.columns]
         return TableMemory(
-            table.sort_column.id if table.sort_column else "", table.view.reverse, None if shown == made else shown
+            table.sort_column.id if table.sort_column else "",
+            table.view.reverse,
+            None if shown == made else shown,
+            table.grouped,
         )

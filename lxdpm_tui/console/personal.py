@@ -123,7 +123,10 @@ class Personal:
             unknown = [id for id in plain if screen.ordering.column(view.place, id) is None]
             wrong = wrong or (f"view {name}: {view.place} has no column {', '.join(unknown)}" if unknown else "")
             screen.ordering.show_columns(view.place, ids, made)
-        if view.sort and not screen.ordering.order(view.place, self._sort_id(view), view.reverse):
+        table = screen.tables[view.place]
+        sort = self._sort_id(view) or (table.sort_column.id if table.sort_column else "")
+        reverse = view.reverse if view.sort else table.view.reverse
+        if not screen.ordering.order(view.place, sort, reverse, view.grouped):
             wrong = wrong or f"view {name}: {view.place} cannot be ordered by {view.sort}"
         screen.go(view.place, view.filter)
         if wrong:
@@ -158,7 +161,7 @@ class Personal:
         columns = () if [column.id for column in table.columns] == made else shown
         sort = table.sort_column.id.removeprefix("path:") if table.sort_column else ""
         view = SavedView(name, place, screen.filters.get(place, ""), sort, table.view.reverse, columns,
-                         screen.session.project)  # fmt: skip
+                         screen.session.project, table.grouped)  # fmt: skip
         try:
             save_view(self.files.directory / "views.toml", view)
         except ConfigError as error:

@@ -93,6 +93,7 @@ async def test_order_columns_and_theme_are_remembered(world: World, tmp_path: Pa
     async with console(world, state_dir=tmp_path).run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: world.figures)
         await line(pilot, "sort memory")
+        await pilot.press("H")
         await line(pilot, "columns name,memory")
         await line(pilot, "theme lxdpm-light")
         await until(pilot, lambda: "instances" in main(pilot).ordering.memory.tables)
@@ -101,9 +102,32 @@ async def test_order_columns_and_theme_are_remembered(world: World, tmp_path: Pa
         table = main(pilot).table
         assert [column.id for column in table.columns] == ["name", "memory"]
         assert table.sort_column is not None
-        assert (table.sort_column.id, table.view.reverse) == ("memory", True)
+        assert (table.sort_column.id, table.view.reverse, table.grouped) == ("memory", True, True)
+        rows = [table.view.source.get(key) for key in table.view.keys]
+        assert [row.host for row in rows] == sorted(row.host for row in rows)
         assert pilot.app.theme == "lxdpm-light"
-        assert main(pilot).ordering.memory.tables == {"instances": TableMemory("memory", True, ["name", "memory"])}
+        assert main(pilot).ordering.memory.tables == {
+            "instances": TableMemory("memory", True, ["name", "memory"], True)
+        }
+
+
+async def test_rows_by_host_first(own: Pilot[int]) -> None:
+    def hosts() -> list[str]:
+        return [key.host for key in main(own).table.view.keys]
+
+    await line(own, "sort memory")
+    apart = hosts()
+    assert apart != sorted(apart)
+    await own.press("H")
+    await until(own, lambda: "HOST≡" in shown(own))
+    assert hosts() == sorted(apart)
+    await line(own, "save-view by-host")
+    await own.press("H")
+    await until(own, lambda: "HOST≡" not in shown(own))
+    assert hosts() == apart
+    await line(own, "view by-host")
+    await until(own, lambda: "HOST≡" in shown(own))
+    assert (hosts(), main(own).table.view.reverse) == (sorted(apart), True)
 
 
 async def test_a_click_on_a_header_is_remembered_too(own: Pilot[int]) -> None:

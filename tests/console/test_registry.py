@@ -61,8 +61,8 @@ def test_its_options_are_the_same_on_the_line_and_on_the_command_line(name: str)
 
 
 def test_every_key_does_something_and_every_word_is_no_action() -> None:
-    own = {"next", "previous", "open", "mark", "mark-all", "filter", "command", "project", "sort", "reverse", "back",
-           "backward", "forward", "drill", "users", "its-events", "its-warnings",
+    own = {"next", "previous", "open", "mark", "mark-all", "filter", "command", "project", "sort", "reverse", "group",
+           "back", "backward", "forward", "drill", "users", "its-events", "its-warnings",
            *keymap.PLACES}  # fmt: skip
     for key in keymap.KEYS:
         assert key.id in own or key.id in DEEDS or key.id in registry.actions, key.id

@@ -28,7 +28,8 @@ class PathColumn(msgspec.Struct, frozen=True):
 
 
 class SavedView(msgspec.Struct, frozen=True):
-    """sort: id of a column, "" = as the table likes.  columns: ids or PathColumns, () = those of the table."""
+    """sort: id of a column, "" = as the table likes.  columns: ids or PathColumns, () = those of the table.
+    grouped: by host first."""
 
     name: str
     place: Place
@@ -37,9 +38,10 @@ class SavedView(msgspec.Struct, frozen=True):
     reverse: bool = False
     columns: tuple[str | PathColumn, ...] = ()
     project: str = ""
+    grouped: bool = False
 
 
-_KEYS = ("place", "filter", "sort", "columns", "project")
+_KEYS = ("place", "filter", "sort", "columns", "project", "grouped")
 
 
 def read_views(path: Path) -> dict[str, SavedView]:
@@ -67,6 +69,7 @@ def read_views(path: Path) -> dict[str, SavedView]:
             sort.startswith("-"),
             made,
             document.text(name, table, "project"),
+            document.flag(name, table, "grouped"),
         )
     document.done()
     return found
@@ -101,6 +104,8 @@ def save_view(path: Path, view: SavedView) -> None:
                 table[key] = value
         if view.sort:
             table["sort"] = f"-{view.sort}" if view.reverse else view.sort
+        if view.grouped:
+            table["grouped"] = True
         if view.columns:
             columns = tomlkit.array()
             for column in view.columns:

@@ -291,6 +291,7 @@ class MainScreen(Screen[None]):
             "project": lambda: self.typing.open("project "),
             "sort": self.ordering.next,
             "reverse": self.ordering.turn_round,
+            "group": self.ordering.group,
             "back": self._back,
             "backward": lambda: self.going.step(-1),
             "forward": lambda: self.going.step(1),

@@ -19,6 +19,7 @@ from textual.strip import Strip
 
 from lxdpm_tui.console.columns import Column, Look, Slot, lay_out
 from lxdpm_tui.console.driver import link_of
+from lxdpm_tui.console.grouping import by_host
 from lxdpm_tui.console.terminal_io import backlog, resize_content
 from lxdpm_tui.console.widgets.painted import Painted
 from lxdpm_tui.console.widgets.slices import SlicedWork
@@ -67,6 +68,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self.marks: set[K] = set()
         self.cursor_key: K | None = None
         self.sort_column: Column | None = None
+        self.grouped = False  # by host, and by the column in each
         self._cursor_index = 0
         self._chosen = False  # until the user moves it, the cursor stays on the first row while rows come in
         self._slots: list[Slot] = []
@@ -93,9 +95,14 @@ class LiveTable(Painted, Generic[K], can_focus=True):
 
     def sort_by(self, column: Column | None, *, reverse: bool = False) -> None:
         """Order by a column, or by name alone."""
-        self.sort_column = column
-        self.view.set_order(column.sort if column else None, reverse=reverse)
+        self.order_by(column, reverse=reverse)
         self.rows_changed()
+
+    def order_by(self, column: Column | None, *, reverse: bool) -> None:
+        """The same, not shown yet."""
+        self.sort_column = column
+        sort = column.sort if column else None
+        self.view.set_order(by_host(sort, reverse) if self.grouped else sort, reverse=reverse)
 
     def filter(self, query: Query, *, follow: bool = False) -> None:
         """Show the rows that pass. follow: the cursor stays where it is, as when only the clock went on.
@@ -291,7 +298,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
     def render_line(self, y: int) -> Strip:
         width = self.room
         if y == 0:
-            return header_strip(self._slots, width, self.style, self.sort_column, self.view.reverse)
+            return header_strip(self._slots, width, self.style, self.sort_column, self.view.reverse, self.grouped)
         line = self._cells(y)
         self._shown[y] = line
         return line_strip(line, self._slots, width, self.style)

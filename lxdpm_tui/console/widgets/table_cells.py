@@ -87,8 +87,10 @@ def line_strip(line: Cells, slots: Sequence[Slot], width: int, style_of: Styles)
     return Strip(merged(segments), width)
 
 
-def header_strip(slots: Sequence[Slot], width: int, style_of: Styles, order: Column | None, reverse: bool) -> Strip:
-    """The titles. order: the column that rows are sorted by."""
+def header_strip(
+    slots: Sequence[Slot], width: int, style_of: Styles, order: Column | None, reverse: bool, grouped: bool
+) -> Strip:
+    """The titles. order: the column that rows are sorted by.  grouped: by host before that."""
     style = style_of("header")
     segments = [Segment(" " * GUTTER, style)]
     x = 0
@@ -96,6 +98,8 @@ def header_strip(slots: Sequence[Slot], width: int, style_of: Styles, order: Col
         segments.append(Segment(" " * (at - x), style))
         sorted_by = column is order
         arrow = ("▼" if reverse else "▲") if sorted_by else ""
+        if grouped and column.id == "host":
+            sorted_by, arrow = True, f"≡{arrow}"
         title = f"{arrow}{column.title}" if column.right else f"{column.title}{arrow}"
         segments.append(Segment(text.fit(title, room, column.right), style_of("sorted") if sorted_by else style))
         x = at + room
