@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -165,7 +165,9 @@ class Upstream:
             headers["X-LXD-public"] = "1"
         project = str(sent.get("project") or "default")
         params = {"project": project}
-        task = await self._started("POST", "/1.0/images", project, params=params, data=_chunks(path), headers=headers)
+        with path.open("rb") as file:
+            body = _chunks(file)
+            task = await self._started("POST", "/1.0/images", project, params=params, data=body, headers=headers)
         if sent.get("aliases"):
             self._do(self._name(task, list(sent["aliases"]), params))
         return task
@@ -357,7 +359,6 @@ def _seconds(text: Any) -> float:
     return time.time()
 
 
-async def _chunks(path: Path) -> AsyncIterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := await asyncio.to_thread(file.read, _CHUNK):
-            yield chunk
+async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+        yield chunk

@@ -13,7 +13,7 @@ import stat
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
 from lxdpm_tui.actions import resolve
@@ -208,8 +208,10 @@ class Push:
                 target = os.fsencode(os.readlink(source))
                 await self._files.write(to, target, kind="symlink", uid=self._uid, gid=self._gid)
         elif stat.S_ISREG(status.st_mode):
+            # Opened here: a generator that was given up is closed when the garbage is, maybe after its file.
             async with self._replacing(to, there, "file", status.st_size):
-                await self._files.write(to, self._chunks(source), mode=mode, uid=self._uid, gid=self._gid)
+                with source.open("rb") as file:
+                    await self._files.write(to, self._chunks(file), mode=mode, uid=self._uid, gid=self._gid)
             self._progress.files += 1
 
     async def _put_directory(self, source: Path, to: str, mode: int, there: Entry | None) -> None:
@@ -233,11 +235,10 @@ class Push:
         await self._journal.settle(step)
         self._steps.remove(step)
 
-    async def _chunks(self, source: Path) -> AsyncIterator[bytes]:
-        with source.open("rb") as file:
-            while data := await asyncio.to_thread(file.read, CHUNK):
-                yield data
-                self._progress.add(len(data))
+    async def _chunks(self, file: BinaryIO) -> AsyncIterator[bytes]:
+        while data := await asyncio.to_thread(file.read, CHUNK):
+            yield data
+            self._progress.add(len(data))
 
 
 def _strange(mode: int) -> bool:

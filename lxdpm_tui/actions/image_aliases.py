@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.image_distribute import all_or_first
 from lxdpm_tui.actions.image_find import locate, locate_alias
 from lxdpm_tui.actions.image_host import Alias, set_alias
 from lxdpm_tui.actions.registry import ActionError, Danger, Param, registry
-from lxdpm_tui.actions.resolve import has_controls
 from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
@@ -32,7 +32,7 @@ async def create_alias(
     """
     if not name:
         raise ActionError("Alias name and target are required")
-    if has_controls(name):
+    if resolve.has_controls(name):
         raise ActionError("Alias names may not contain control characters")
     if await locate_alias(manager, name, project):
         raise ActionError(f'Alias "{name}" already exists', 409)
@@ -59,7 +59,7 @@ async def rename_alias(manager: Manager, name: str, new_name: str, project: str 
     own = await _existing(manager, name, project)
     if not new_name:
         raise ActionError("Alias name is required")
-    if has_controls(new_name):
+    if resolve.has_controls(new_name):
         raise ActionError("Alias names may not contain control characters")
     if await locate_alias(manager, new_name, project):
         raise ActionError(f'Alias "{new_name}" already exists', 409)
@@ -122,14 +122,15 @@ async def _change(manager: Manager, name: str, project: str, changes: Mapping[st
 @registry.action(
     "image-alias-create",
     "Give an image another name on every host that has it",
-    Param("fingerprint", "fingerprint or its beginning", positional=True, required=True, complete="image"),
+    Param("fingerprint", "alias, fingerprint or its beginning", positional=True, required=True, complete="image"),
     _NAME,
     Param("description", "one line", default=""),
     _PROJECT,
     subject="image",
 )
 async def _create(manager: Manager, *, fingerprint: str, name: str, description: str, project: str) -> Task:
-    return await create_alias(manager, name, fingerprint, description, project)
+    found, _ = resolve.image(manager, fingerprint, project)
+    return await create_alias(manager, name, found, description, project)
 
 
 @registry.action(

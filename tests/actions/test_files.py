@@ -127,9 +127,9 @@ async def test_what_is_cancelled_leaves_nothing_half(clean_lab: Lab, tmp_path: P
         assert not await there(files, "/root/big")
         assert await there(files, "/root")
 
-        clean_lab.hosts[host].cli(
-            "exec", "c1", "--", "sh", "-c", "mkdir /d; dd if=/dev/null of=/d/z bs=1M seek=3000; echo a >/d/a"
-        )
+        # Beside the loop: an SSH channel of what was cancelled may still be opening, which LXD's socket waits for.
+        words = ("mkdir /d", "dd if=/dev/null of=/d/z bs=1M seek=3000", "echo a >/d/a")
+        await asyncio.to_thread(clean_lab.hosts[host].cli, "exec", "c1", "--", "sh", "-c", "; ".join(words))
         out = tmp_path / "out"
         task = await manager.run("file-pull", instance="c1", path="/d", to=str(out))
         await begun(task)

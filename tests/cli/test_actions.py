@@ -167,7 +167,7 @@ def test_it_asks_on_a_terminal(cli: Cli, clean_lab: Lab, answer: str, code: int,
 def test_an_interrupt_undoes_what_was_begun(cli: Cli, clean_lab: Lab) -> None:
     """h2 does not answer in time: until then the profile is on the others."""
     cli.on(clean_lab)
-    path = clean_lab.make_image("interrupted", os.urandom(24 << 20))
+    path = clean_lab.make_image("interrupted", os.urandom(96 << 20))
     command = [sys.executable, "-m", "lxdpm_tui", *cli.options, "image-import", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:

@@ -36,6 +36,8 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 AllowStreamLocalForwarding yes
 AllowTcpForwarding yes
+ClientAliveInterval 5
+ClientAliveCountMax 4
 MaxStartups 200:30:400
 MaxSessions 200
 UseDNS no
