@@ -185,11 +185,12 @@ async def typed(pilot: Pilot[int], steps: Iterable[Step]) -> None:
     for words, check in steps:
         before = set(app.session.tasks)
         await line(pilot, words)
-        await until(pilot, lambda before=before: set(app.session.tasks) - before, PATIENCE)
-        [new] = set(app.session.tasks) - before
-        await until(pilot, lambda new=new: app.session.tasks[new].status.final, PATIENCE)
-        task = app.session.tasks[new]
-        assert task.status is Status.SUCCESS, f"{words}: {task.error}"
+        await until(
+            pilot, lambda before=before: set(app.session.tasks) - before and not app.session.running(), PATIENCE
+        )
+        for new in set(app.session.tasks) - before:
+            task = app.session.tasks[new]
+            assert task.status is Status.SUCCESS, f"{words}: {task.error}"
         try:
             async with asyncio.timeout(PATIENCE):
                 while not await asyncio.to_thread(check):

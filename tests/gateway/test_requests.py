@@ -74,6 +74,17 @@ async def test_bad_bodies(client: Client) -> None:
             assert (answer.status, answer.json["type"], bool(answer.error)) == (400, "error", True), (path, body)
 
 
+async def test_bad_aliases(client: Client) -> None:
+    for method, path, body in (
+        ("PUT", "/busybox", {"target": -1}), ("PUT", "/busybox", {"target": "busybox", "description": 5}),
+        ("PATCH", "/busybox", {"target": ["x"]}), ("PATCH", "/busybox", {"description": {}}),
+        ("POST", "", {"name": "x", "target": 7}), ("POST", "", {"name": "x", "target": "busybox", "description": []}),
+    ):  # fmt: skip
+        answer = await client.ask(method, f"/1.0/images/aliases{path}", body)
+        assert (answer.status, bool(answer.error)) == (400, True), body
+    assert await client.get("/1.0/images/aliases") == ["/1.0/images/aliases/busybox"]
+
+
 BAD_INSTANCES: list[dict[str, Any]] = [
     {},
     {"name": "c1"},

@@ -301,13 +301,22 @@ async def create_alias(call: Call) -> web.StreamResponse:
     name, target = body.get("name"), body.get("target")
     if not isinstance(name, str) or not isinstance(target, str):
         raise ActionError("Alias name and target are required")
+    _texts(body, "description")
     task = await images.create_alias(call.manager, name, target, body.get("description") or "", call.project)
     await _done(call, "image-alias-create", {"name": name, "target": target}, task)
     return answers.created(f"/1.0/images/aliases/{quote(name, safe='')}")
 
 
+def _texts(body: dict[str, Any], *fields: str) -> None:
+    """Raises ActionError for one that is there, and no text."""
+    for field in fields:
+        if not isinstance(body.get(field), str | None):
+            raise ActionError(f"The {field} field is no text")
+
+
 async def change_alias(call: Call) -> web.StreamResponse:
     body = await call.json()
+    _texts(body, "target", "description")
     target, description = body.get("target"), body.get("description")
     if call.request.method == "PUT" and not target:
         raise ActionError("The target field is required")
