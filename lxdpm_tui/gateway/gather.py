@@ -3,15 +3,17 @@
 Hosts that are known to be down are not asked: their last-known rows are served and marked. Of the others everybody is
 asked. When nobody has answered for PROBE_AFTER seconds, those that have not are asked a cheap question too. A host that
 has answered not even that after GRACE seconds without an answer of anybody, and whose rows the event stream has kept
-true, is served from those; its watcher is told to look. Both are longer for hosts that are far away. A host that is
-alive gets BUDGET seconds. What no event keeps true is waited for until the host answers or is known to be down
-(`needed`).
+true, is served from those; its watcher is told to look. Both are longer for hosts that are far away. Who asks for more
+than the inventory has may wait longer than GRACE for it, but for a host's silence only once: until it answers again, it
+gets GRACE. A host that is alive gets BUDGET seconds. What no event keeps true is waited for until the host answers or
+is known to be down (`needed`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,6 +27,7 @@ PROBE_AFTER = 0.025  # most lists are there by then
 GRACE = 0.06
 FAR = 0.25  # at most so much of a host's round trip is allowed for
 LONG_GRACE = 0.5  # where the inventory has only a part of what is asked for: a host that is busy is silent that long
+LATE = 0.02  # seconds by which this process may oversleep: beyond, the silence was its own
 BUDGET = 10.0
 ALIVE = Deadlines(connect=BUDGET, first_byte=BUDGET, idle=BUDGET)
 
@@ -51,7 +54,8 @@ async def gather(
     """Ask all hosts (or those named). Never raises for a host.
 
     needed: whether, after what was found so far, a silent host is waited for until it is known to be down: without it
-    a thing that no other host has would not be found.  grace: seconds of silence until it is not waited for any more.
+    a thing that no other host has would not be found.  grace: seconds of silence until it is not waited for any more,
+    at least GRACE.
     """
     loop = asyncio.get_running_loop()
     found: Gathered[T] = Gathered()
@@ -61,16 +65,23 @@ async def gather(
     silent: set[str] = set()
     probes: dict[str, asyncio.Task[bool]] = {}
     looked_for: set[str] = set()  # whose watchers were told to look
-    ended = asyncio.Event()
+    fewer = asyncio.Event()  # nobody is silent any more, or only those that are waited for less long
+    own = False  # whether a silence of our own was made up for
     last = probed = looked = loop.time()
     until = last + BUDGET
 
-    def answered(name: str, _: asyncio.Future[T]) -> None:
+    def answered(name: str, answer: asyncio.Future[T]) -> None:
         nonlocal last
         last = loop.time()
+        if not answer.cancelled() and not isinstance(answer.exception(), (HostError, TimeoutError)):
+            _doubted.discard(asked[name])
         silent.discard(name)
-        if not silent:
-            ended.set()
+        if doubted():
+            fewer.set()
+
+    def doubted() -> bool:
+        """Whether nothing is to be heard of all that are silent, which was so before."""
+        return len(silent) <= len(_doubted) and all(asked[name] in _doubted for name in silent)
 
     for name in names:
         if not _usable(fleet, name):
@@ -87,12 +98,16 @@ async def gather(
             if unasked:
                 due = last + PROBE_AFTER + far
             else:
-                due = max(last + grace + 2 * far, probed + grace - PROBE_AFTER + far, looked + GRACE)
+                patience = GRACE if doubted() else grace
+                due = max(last + patience + 2 * far, probed + patience - PROBE_AFTER + far, looked + GRACE)
             now = loop.time()
             if now < min(due, until):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout_at(min(due, until)):
-                        await ended.wait()
+                        await fewer.wait()
+                fewer.clear()
+                if not own and loop.time() > due + LATE:  # answers may have come that nobody had time to read
+                    own, last = True, loop.time()
             elif now >= until:
                 found.cached.update(dict.fromkeys(silent, True))
                 break
@@ -108,6 +123,8 @@ async def gather(
                 alive = {name for name in silent if probes[name].done() and probes[name].result()}
                 for name in silent - alive - looked_for:
                     fleet.watch(name).retry_now()
+                    if grace > GRACE:
+                        _doubted.add(asked[name])
                 looked_for |= silent
                 _take(found, asking)
                 if not (alive or needed(found)) and all(fleet.watch(name).settled for name in silent):
@@ -139,6 +156,7 @@ def _take(found: Gathered[T], asking: Mapping[str, asyncio.Future[T]]) -> None:
             found.cached[name] = True
 
 
+_doubted: weakref.WeakSet[Host] = weakref.WeakSet()  # silent for all of a longer grace, and no answer since
 _probing: dict[Host, asyncio.Task[bool]] = {}
 
 

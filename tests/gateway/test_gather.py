@@ -14,7 +14,7 @@ from aiohttp import web
 
 from lxdpm_tui.demo.fleet import DemoFleet
 from lxdpm_tui.fleet.fleet import Fleet
-from lxdpm_tui.gateway.gather import GRACE, PROBE_AFTER, gather
+from lxdpm_tui.gateway.gather import BUDGET, GRACE, PROBE_AFTER, gather
 from lxdpm_tui.hosts.host import Host
 from tests.fleet.fleets import Script, error, host_of, script, turns, until, watched
 
@@ -68,11 +68,15 @@ async def test_all_answer(fleet: Fleet) -> None:
     assert (found.cached, found.errors) == ({}, {})
 
 
-async def test_quick_answers_cost_no_second_question(fleet: Fleet, scripts: dict[str, Script]) -> None:
+async def test_quick_answers_cost_no_second_question(
+    fleet: Fleet, scripts: dict[str, Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxdpm_tui.gateway.gather.PROBE_AFTER", 5.0)  # the machine may stall: these are quick
     for daemon in scripts.values():
         daemon.asked.clear()
     await gather(fleet, ask)
-    assert [daemon.asked for daemon in scripts.values()] == [["GET /1.0/list"]] * 3
+    for daemon in scripts.values():  # heartbeats may come between
+        assert [line for line in daemon.asked if line in ("GET /1.0/list", "GET /")] == ["GET /1.0/list"]
 
 
 async def test_some_hosts_only(fleet: Fleet) -> None:
@@ -90,7 +94,7 @@ async def test_a_silent_host_costs_its_own_rows_only(fleet: Fleet, scripts: dict
     end()
     assert found.live == {"s1": ["s1"], "s3": ["s3"]}
     assert found.cached == {"s2": False}  # not known to be down
-    assert GRACE <= took < 1.0
+    assert GRACE <= took < BUDGET * 0.8
 
 
 async def test_a_silent_host_that_alone_may_have_it_is_waited_for(fleet: Fleet, scripts: dict[str, Script]) -> None:
@@ -109,8 +113,35 @@ async def test_several_silent_hosts_cost_no_more(fleet: Fleet, scripts: dict[str
     silence(scripts["s1"], scripts["s2"], path="/")
     started = time.monotonic()
     found = await gather(fleet, ask)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < BUDGET * 0.8
     assert (found.live, found.cached) == ({"s3": ["s3"]}, {"s1": False, "s2": False})
+
+
+async def test_longer_patience_is_had_once_for_each_silence(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    patience = 2.0
+
+    async def seconds() -> float:
+        started = time.monotonic()
+        await gather(fleet, ask, grace=patience)
+        return time.monotonic() - started
+
+    for _ in range(2):
+        end = silence(scripts["s2"])
+        end_probes = silence(scripts["s2"], path="/")
+        assert await seconds() >= patience
+        assert min([await seconds() for _ in range(3)]) < patience
+        end(), end_probes()
+        scripts["s2"].answers.update({"/1.0/list": ["s2"], "/": ["/1.0"]})
+        assert set((await gather(fleet, ask)).live) == set(NAMES)
+
+
+async def test_a_silence_of_our_own_is_not_the_hosts(fleet: Fleet, scripts: dict[str, Script]) -> None:
+    """It answered in time, while this process did something else for longer than a host may be silent."""
+    scripts["s2"].answers.update({path: after(PROBE_AFTER + GRACE / 2, [path]) for path in ("/1.0/list", "/")})
+    asyncio.get_running_loop().call_later(PROBE_AFTER + GRACE / 4, time.sleep, 0.5)
+    found = await gather(fleet, ask)
+    assert found.live == {"s1": ["s1"], "s2": ["/1.0/list"], "s3": ["s3"]}
+    assert found.cached == {}
 
 
 async def test_a_slow_answer_of_a_host_that_lives_is_waited_for(fleet: Fleet, scripts: dict[str, Script]) -> None:
@@ -151,7 +182,7 @@ async def test_lists_at_the_same_time_share_the_cheap_question_and_its_connectio
     scripts["s2"].answers["/"] = cheap
     scripts["s2"].asked.clear()
     await asyncio.gather(*(gather(fleet, ask) for _ in range(5)))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asked.wait()
     assert scripts["s2"].asked.count("GET /") == 1
     end.set()
@@ -195,7 +226,7 @@ async def test_a_host_that_is_found_to_be_down_meanwhile(fleet: Fleet, scripts: 
     found = await gathering
     end()
     assert (found.live.keys(), found.cached) == ({"s1", "s3"}, {"s2": True})
-    assert time.monotonic() - started < 2.0
+    assert time.monotonic() - started < BUDGET * 0.8
 
 
 async def test_an_error_is_an_answer(fleet: Fleet, scripts: dict[str, Script]) -> None:
