@@ -9,10 +9,13 @@ def main() -> int:
     """The process's own command line; gives the exit code."""
     from lxdpm_tui import splash
 
-    splash.begin_for(sys.argv[1:])
-    from lxdpm_tui.cli import main
+    try:
+        splash.begin_for(sys.argv[1:])
+        from lxdpm_tui.cli import main
 
-    return main()
+        return main()
+    finally:
+        splash.end()
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ class Manager:
             for plan, decision in zip(plans, decisions, strict=True)
         ]
 
-    async def preview(self, **arguments: Any) -> list[dict[str, Any]]:
+    async def preview(self, /, **arguments: Any) -> list[dict[str, Any]]:
         """As `plan`, by whoever will carry it out. Raises ActionError, and HostError when that is a gateway."""
         if self.upstream.ours:
             found: list[dict[str, Any]] = await self.upstream.ask("plan", arguments)

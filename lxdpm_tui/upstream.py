@@ -53,9 +53,11 @@ _KINDS = {
 
 
 class RemoteTask(Task):
-    """A task of the server's. asked: called when somebody asks to cancel it."""
+    """A task of the server's. asked: called when somebody asks to cancel it.  told: when the server had it as it is
+    shown, seconds since the epoch by the server's clock."""
 
     asked: Callable[[], None]
+    told = 0.0
 
     def cancel(self, *, force: bool = False) -> bool:
         """See Task. The server decides; until it says so the task is Cancelling."""
@@ -311,8 +313,16 @@ def _task(operation: Mapping[str, Any], project: str) -> RemoteTask:
     return task
 
 
-def _bring_up(task: Task, operation: Mapping[str, Any]) -> None:
-    """The task as the operation is now. A manager's own task tells its hosts; LXD's is on the one at `location`."""
+def _bring_up(task: RemoteTask, operation: Mapping[str, Any]) -> None:
+    """The task as the operation is now. A manager's own task tells its hosts; LXD's is on the one at `location`.
+
+    An answer that events overtook is older than what is shown: it takes nothing back.
+    """
+    code = int(operation.get("status_code", 103))
+    told = _exactly(operation.get("updated_at"))
+    if code < 200 and (task.status.final or 0 < told < task.told):
+        return
+    task.told = max(told, task.told)
     metadata = dict(operation.get("metadata") or {})
     hosts = metadata.get("hosts")
     if isinstance(hosts, dict):
@@ -324,7 +334,6 @@ def _bring_up(task: Task, operation: Mapping[str, Any]) -> None:
         if isinstance(percent, str) and percent.isdigit():
             state["progress"] = int(percent)
         task.hosts = {str(operation["location"]): state}
-    code = int(operation.get("status_code", 103))
     task.resources = {kind: list(urls or ()) for kind, urls in (operation.get("resources") or {}).items()}
     if code >= 200:
         task.metadata.update(metadata)
@@ -357,6 +366,13 @@ def _seconds(text: Any) -> float:
     with contextlib.suppress(ValueError):
         return datetime.fromisoformat(head + (zone or "Z").replace("Z", "+00:00")).timestamp()
     return time.time()
+
+
+def _exactly(text: Any) -> float:
+    """LXD's time text as seconds since the epoch with their fraction; 0.0 when there is none."""
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(str(text or "")).timestamp()
+    return 0.0
 
 
 async def _chunks(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -34,14 +34,14 @@ async def managing(
     """A manager over the whole lab. known: every host was read, or has said why it cannot be."""
     async with Manager.open(paths_of(lab, folder), lab.hosts_config() if hosts is None else hosts) as manager:
         if known:
-            assert await manager.fleet.until_known(20) == []
+            assert await manager.fleet.until_known(60) == []
         yield manager
 
 
 async def done(manager: Manager, action: str, status: Status = Status.SUCCESS, **arguments: Any) -> Task:
     """An action, carried out; it ends as it should."""
     task = await manager.run(action, **arguments)
-    assert await task.wait(60) is status, (task.status, task.error, task.hosts, task.metadata)
+    assert await task.wait(120) is status, (task.status, task.error, task.hosts, task.metadata)
     return task
 
 

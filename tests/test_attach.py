@@ -17,7 +17,7 @@ from lxdpm_tui.config import HostConfig, Paths, UnixAddress
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status, Task
 from tests.fleet.fleets import until
-from tests.fleet.test_cluster import SOON, create, entry
+from tests.fleet.test_cluster import PATIENCE, create, entry
 from tests.gateway.serving import serving
 from tests.lab.lab import Lab
 from tests.managing import done, managing, refused, where
@@ -31,11 +31,11 @@ async def attached(lab: Lab, folder: Path, server: HostConfig) -> AsyncIterator[
     for source in (lab.client_cert, lab.client_key):
         shutil.copy(source, state / source.name)
     async with Manager.attach(Paths(folder / "hosts.toml", state), server) as manager:
-        assert await manager.fleet.until_known(20) == []
+        assert await manager.fleet.until_known(60) == []
         yield manager
 
 
-async def seen(manager: Manager, holds: Callable[[Task], object], timeout: float = SOON) -> Task:
+async def seen(manager: Manager, holds: Callable[[Task], object], timeout: float = PATIENCE) -> Task:
     """The task of which that becomes true, whoever started it."""
     told = asyncio.Event()
     undo = manager.tasks.subscribe(lambda _: told.set())
@@ -76,18 +76,20 @@ async def test_consoles_on_one_gateway_see_each_others_work(clean_lab: Lab, tmp_
             }
             task = await one.run("launch", **LAUNCH, name="web", strategy="scatter")
             theirs = await seen(other, lambda each: each.id == task.id)
-            assert await task.wait(30) is Status.SUCCESS, task.error
-            assert await theirs.wait(SOON) is Status.SUCCESS
+            assert await task.wait(90) is Status.SUCCESS, task.error
+            assert await theirs.wait(PATIENCE) is Status.SUCCESS
             [decision] = theirs.metadata["placement"]
             assert decision["strategy"] == "scatter"
             assert {verdict["host"] for verdict in decision["hosts"]} == set(clean_lab.hosts)
-            await until(other.fleet, lambda: where(other, "web") == [decision["chosen"]], SOON)
+            await until(other.fleet, lambda: where(other, "web") == [decision["chosen"]], PATIENCE)
             assert [each.kind for each in other.tasks.tasks.values()] == ["create"], (
                 "a step of it is no task of its own"
             )
 
             await done(other, "start", instances=["web"])
-            await until(one.fleet, lambda: one.inventory.find_instances("default", "web")[0].status == "Running", SOON)
+            await until(
+                one.fleet, lambda: one.inventory.find_instances("default", "web")[0].status == "Running", PATIENCE
+            )
             await refused(one, "launch", 409, "already exists", **LAUNCH, name="web")
         async with attached(clean_lab, tmp_path, address) as later:
             kept = [task for task in await later.tasks.history() if about(task, "web") and task.kind == "create"]
@@ -106,35 +108,37 @@ async def test_what_a_gateway_decides(clean_lab: Lab, tmp_path: Path) -> None:
 
             await done(manager, "maintenance", host="h1", on="on")
             record = manager.inventory.hosts["h1"]
-            await until(manager.fleet, lambda: record.maintenance, 10)
+            await until(manager.fleet, lambda: record.maintenance)
             await refused(manager, "launch", 503, "maintenance", **LAUNCH, name="web", target="h1")
             await done(manager, "maintenance", host="h1", on="off")
 
             await manager.set_strategy("gather")
             async with attached(clean_lab, tmp_path, address) as other:
-                async with asyncio.timeout(SOON):
+                async with asyncio.timeout(PATIENCE):
                     while str(other.scheduler.strategy) != "gather":  # noqa: ASYNC110
                         await asyncio.sleep(0.01)
 
             await done(manager, "profile-create", name="small", config={"limits.memory": "64MiB"})
             await until(
-                manager.fleet, lambda: all(len(rows) == 2 for rows in manager.inventory.profiles.values()), SOON
+                manager.fleet, lambda: all(len(rows) == 2 for rows in manager.inventory.profiles.values()), PATIENCE
             )
             path = clean_lab.make_image("attach")
             await done(manager, "image-import", source=str(path), aliases=["ours"])
-            await until(manager.fleet, lambda: all(len(rows) == 2 for rows in manager.inventory.images.values()), SOON)
+            await until(
+                manager.fleet, lambda: all(len(rows) == 2 for rows in manager.inventory.images.values()), PATIENCE
+            )
 
 
 async def test_a_task_of_the_gateway_is_cancelled(clean_lab: Lab, tmp_path: Path) -> None:
     async with serving(clean_lab, tmp_path) as server:
         address = HostConfig("fleet", UnixAddress(str(server.socket)))
         async with attached(clean_lab, tmp_path, address) as one, attached(clean_lab, tmp_path, address) as other:
-            task = await one.run("launch", **LAUNCH, name="many", count=8, target="h1")
+            task = await one.run("launch", **LAUNCH, name="many", count=24, target="h1")
             theirs = await seen(other, lambda each: each.id == task.id)
             assert theirs.cancel()
-            assert await task.wait(30) is Status.CANCELLED
-            assert await theirs.wait(SOON) is Status.CANCELLED
-            await until(one.fleet, lambda: not list(one.inventory.all_instances()), 5)
+            assert await task.wait(90) is Status.CANCELLED
+            assert await theirs.wait(PATIENCE) is Status.CANCELLED
+            await until(one.fleet, lambda: not list(one.inventory.all_instances()))
 
 
 async def test_a_gateway_that_goes_and_comes_back(clean_lab: Lab, tmp_path: Path) -> None:
@@ -142,14 +146,14 @@ async def test_a_gateway_that_goes_and_comes_back(clean_lab: Lab, tmp_path: Path
         address = HostConfig("fleet", UnixAddress(str(server.socket)))
         async with attached(clean_lab, tmp_path, address) as manager:
             await done(manager, "launch", **LAUNCH, name="web")
-            await until(manager.fleet, lambda: where(manager, "web"), SOON)
+            await until(manager.fleet, lambda: where(manager, "web"), PATIENCE)
             await server.stop()
-            await until(manager.fleet, lambda: not manager.fleet.usable(), 10)
+            await until(manager.fleet, lambda: not manager.fleet.usable())
             assert where(manager, "web"), "its rows stay"
             async with serving(clean_lab, tmp_path):
                 for name in manager.inventory.hosts:
                     manager.fleet.watch(name).retry_now()
-                await until(manager.fleet, lambda: len(manager.fleet.usable()) == 4, 20)
+                await until(manager.fleet, lambda: len(manager.fleet.usable()) == 4)
 
 
 # -- a cluster that is not ours
@@ -163,7 +167,7 @@ async def test_a_cluster_places_by_itself(clean_cluster: Lab, tmp_path: Path) ->
         task = await done(manager, "launch", **LAUNCH, name="c1")
         [decision] = task.metadata["placement"]
         assert where(manager, "c1") == [decision["chosen"]]
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 25
         second = await done(manager, "launch", **LAUNCH, name="c2")
         assert {where(manager, "c1")[0], where(manager, "c2")[0]} == {"h1", "h2"}, "LXD takes the emptier one"
         assert second.metadata["placement"][0]["chosen"] == where(manager, "c2")[0]
@@ -177,7 +181,7 @@ async def test_operations_of_others_are_tasks(clean_cluster: Lab, tmp_path: Path
         await asyncio.to_thread(create, clean_cluster, "c1", "h2")
         theirs = await seen(manager, lambda task: about(task, "c1") and task.kind == "create")
         assert (theirs.owner, list(theirs.hosts)) == ("server", ["h2"])
-        assert await theirs.wait(SOON) is Status.SUCCESS
+        assert await theirs.wait(PATIENCE) is Status.SUCCESS
         own = await done(manager, "start", instances=["c1"])
         await asyncio.sleep(0.3)  # an operation is shown 0.15 s after it began
         starts = [task.id for task in manager.tasks.tasks.values() if task.kind == "start"]
@@ -195,9 +199,9 @@ async def test_what_all_members_have_is_changed_once(clean_cluster: Lab, tmp_pat
         path = clean_cluster.make_image("cluster")
         task = await done(manager, "image-import", source=str(path), aliases=["ours"])
         assert list(task.hosts) == ["h1"]
-        await until(manager.fleet, lambda: all(len(rows) == 2 for rows in manager.inventory.images.values()), SOON)
+        await until(manager.fleet, lambda: all(len(rows) == 2 for rows in manager.inventory.images.values()), PATIENCE)
         await done(manager, "image-delete", fingerprint="ours")
-        await until(manager.fleet, lambda: all(len(rows) == 1 for rows in manager.inventory.images.values()), SOON)
+        await until(manager.fleet, lambda: all(len(rows) == 1 for rows in manager.inventory.images.values()), PATIENCE)
 
 
 async def test_networks_and_pools_are_made_on_every_member(clean_cluster: Lab, tmp_path: Path) -> None:
@@ -208,7 +212,7 @@ async def test_networks_and_pools_are_made_on_every_member(clean_cluster: Lab, t
             manager, "network-create", name="n1", config={"ipv4.address": "10.99.1.1/24", "ipv6.address": "none"}
         )
         assert all("n1" in record.networks for record in manager.inventory.hosts.values())
-        assert sorted(first.api("GET", "/1.0/networks/n1")["locations"]) == ["h1", "h2"]
+        assert sorted((await asyncio.to_thread(first.api, "GET", "/1.0/networks/n1"))["locations"]) == ["h1", "h2"]
         await done(manager, "network-edit", name="n1", config={"user.x": "1"})
         await done(manager, "network-delete", name="n1")
         assert not any("n1" in record.networks for record in manager.inventory.hosts.values())
@@ -218,7 +222,7 @@ async def test_networks_and_pools_are_made_on_every_member(clean_cluster: Lab, t
         await done(manager, "pool-edit", name="p1", description="ours")
         await done(manager, "pool-delete", name="p1")
         await done(manager, "network-create", Status.FAILURE, name="n2", config={"no.such": "1"})
-        assert "/1.0/networks/n2" not in first.api("GET", "/1.0/networks")
+        assert "/1.0/networks/n2" not in await asyncio.to_thread(first.api, "GET", "/1.0/networks")
 
 
 async def test_maintenance_is_kept_by_the_cluster(clean_cluster: Lab, tmp_path: Path) -> None:
@@ -229,7 +233,7 @@ async def test_maintenance_is_kept_by_the_cluster(clean_cluster: Lab, tmp_path: 
             await done(manager, "launch", **LAUNCH, name=name)
         assert (where(manager, "c1"), where(manager, "c2")) == (["h2"], ["h2"]), "LXD itself heeds it"
         await done(manager, "maintenance", host="h1", on="off")
-        assert manager.inventory.hosts["h1"].shown_status == "online"
+        assert manager.inventory.hosts["h1"].shown_status != "maintenance"
 
 
 # -- a cluster among other hosts
@@ -241,9 +245,8 @@ async def test_members_among_other_hosts_are_placed_on(clean_cluster: Lab, clean
         task = await done(manager, "launch", **LAUNCH, name="many", count=3, strategy="scatter")
         chosen = {decision["chosen"] for decision in task.metadata["placement"]}
         assert chosen == {"h1", "prod/h1", "prod/h2"}
-        locations = {
-            row["name"]: row["location"] for row in clean_cluster.hosts["h1"].api("GET", "/1.0/instances?recursion=1")
-        }
+        listed = await asyncio.to_thread(clean_cluster.hosts["h1"].api, "GET", "/1.0/instances?recursion=1")
+        locations = {row["name"]: row["location"] for row in listed}
         assert {where(manager, name)[0]: location for name, location in locations.items()} == {
             "prod/h1": "h1",
             "prod/h2": "h2",

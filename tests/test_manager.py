@@ -33,7 +33,7 @@ from lxdpm_tui.manager import Manager
 
 async def main(hosts, state, action, arguments):
     async with Manager.open(Paths(Path(hosts), Path(state)), load_hosts(Path(hosts))) as manager:
-        await manager.fleet.until_known(20)
+        await manager.fleet.until_known(60)
         if action:
             task = await manager.run(action, **json.loads(arguments))
             task.subscribe(lambda task: print(task.status.text, json.dumps(task.hosts), flush=True))
@@ -61,7 +61,7 @@ def reads(process: subprocess.Popen[str], word: str) -> None:
 
 def end(process: subprocess.Popen[str]) -> None:
     process.kill()
-    process.wait(10)
+    process.wait(60)
     assert process.stdout is not None
     process.stdout.close()
 
@@ -97,7 +97,7 @@ async def test_another_process_is_named_and_its_death_frees_the_lock(paths: Path
                 raise AssertionError
         assert got.value.pid == process.pid
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
         async with Manager.open(paths, [NOWHERE]) as manager:
             assert manager.fleet.silent() == ["gone"]
     finally:
@@ -212,7 +212,7 @@ async def test_killed_in_the_middle_of_a_change_it_is_undone_at_the_next_start(p
         async with Manager.open(paths, hosts) as manager:
             [task] = await manager.tasks.history()
             assert task.kind == "profile-create"
-            assert await task.wait(30) is Status.FAILURE
+            assert await task.wait(90) is Status.FAILURE
             assert "the manager was stopped in the middle of it; what had been done was undone" in task.error
         assert made.names == late.names == {"default"}
 
@@ -309,7 +309,7 @@ async def test_a_host_that_hangs_is_left_out_and_says_why(clean_lab: Lab, tmp_pa
     async with managing(clean_lab, tmp_path) as manager:
         with clean_lab.hosts["h1"].hung():
             manager.fleet.watch("h1").retry_now()
-            await until(manager.fleet, lambda: manager.fleet.usable() == ["h2", "h3", "i1"], 10)
+            await until(manager.fleet, lambda: manager.fleet.usable() == ["h2", "h3", "i1"])
             plans = manager.plan(image="busybox", count=8, strategy="random")
         assert all(plan["chosen"] in ("h2", "h3", "i1") for plan in plans)
         reason = next(host["reason"] for host in plans[0]["hosts"] if host["host"] == "h1")

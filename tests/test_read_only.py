@@ -42,7 +42,7 @@ async def test_a_change_is_refused_before_it_is_sent(method: str, target: str) -
 async def test_nothing_is_changed_and_nothing_placed_there(clean_lab: Lab, tmp_path: Path) -> None:
     configs = [replace(config, read_only=config.name == "h1") for config in clean_lab.hosts_config()]
     async with managing(clean_lab, tmp_path, [config for config in configs if config.name in ("h1", "h2")]) as manager:
-        assert await manager.fleet.until_known(20) == []
+        assert await manager.fleet.until_known(60) == []
         assert manager.inventory.hosts["h1"].read_only
         await done(manager, "launch", image="busybox", name="ro1", count=1, no_start=True)
         assert where(manager, "ro1") == ["h2"]

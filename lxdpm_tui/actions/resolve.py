@@ -64,15 +64,16 @@ def instance(manager: Manager, ref: str, project: str = "default") -> Instance:
 async def read_again(manager: Manager, *keys: Key) -> None:
     """Have the inventory hold what the hosts say of these instances now, of which no event may have told yet.
 
-    A host that does not answer within LOOK seconds keeps its last-known row.
+    A host that does not answer within LOOK seconds keeps its last-known row; one that left the fleet has none.
     """
+    known = manager.inventory.hosts
 
     async def one(key: Key) -> None:
         with contextlib.suppress(HostError, ApiError, TimeoutError):
             async with asyncio.timeout(LOOK):
                 await manager.fleet.watch(key.host).read_now("instances", key)
 
-    await asyncio.gather(*(one(key) for key in keys if manager.inventory.hosts[key.host].usable))
+    await asyncio.gather(*(one(key) for key in keys if key.host in known and known[key.host].usable))
 
 
 async def forget_gone(manager: Manager, project: str, name: str) -> None:

@@ -100,11 +100,12 @@ class ConsoleDriver(LinuxDriver):
 
     def _get_terminal_size(self) -> tuple[int, int]:
         """What the terminal itself says. Textual believes COLUMNS and LINES more, which stay what they were when the
-        window gets another size."""
+        window gets another size. Of a serial line, which knows no size, those or 80x24."""
         try:
-            return os.get_terminal_size(self.fileno)
+            size = os.get_terminal_size(self.fileno)
         except OSError:
             return super()._get_terminal_size()
+        return size if all(size) else super()._get_terminal_size()
 
     def write(self, data: str) -> None:
         if data == splash.ALTERNATE and splash.showing():

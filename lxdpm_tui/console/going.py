@@ -79,6 +79,12 @@ class Going:
         self._screen.show_place(stop.place)
         self._screen.set_filter(stop.query)
 
+    def regain(self) -> None:
+        """The table has the keys again: it loses them while the detail takes its place."""
+        screen = self._screen
+        if screen.focused is None and not (screen.has_class("-detail", "-instead") or screen.prompt.opened):
+            screen.set_focus(screen.table)
+
     # -- projects
 
     def use_project(self, name: str) -> str:

@@ -6,18 +6,23 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from lxdpm_tui.fleet.view import natural
 
-def by_host(sort: Callable[[Any], Any] | None, reverse: bool) -> Callable[[Any], tuple[Any, ...]]:
-    """A value to order rows by. sort: of the column, None for unknown, which comes last in each host; None = by name.
+
+def by_host(
+    host: Callable[[Any], str], sort: Callable[[Any], Any] | None, reverse: bool
+) -> Callable[[Any], tuple[Any, ...]]:
+    """A value to order rows by. host: of a row.  sort: of the column, None for unknown, which comes last in each host;
+    None = by name.
 
     Hosts go from a to z also when the order is turned round.
     """
     if sort is None:
-        return lambda row: (_rank(row.host, reverse),)
+        return lambda row: (_rank(host(row), reverse),)
 
     def value(row: Any) -> tuple[Any, ...]:
         found = sort(row)
-        return _rank(row.host, reverse), (found is None) != reverse, 0 if found is None else found
+        return _rank(host(row), reverse), (found is None) != reverse, 0 if found is None else found
 
     return value
 
@@ -25,4 +30,5 @@ def by_host(sort: Callable[[Any], Any] | None, reverse: bool) -> Callable[[Any],
 @lru_cache(maxsize=16384)
 def _rank(host: str, reverse: bool) -> tuple[int, ...]:
     """Sorts as the name does; turned round, the other way: then the end of a name counts more than any letter."""
-    return (*(-ord(letter) for letter in host), 1) if reverse else tuple(map(ord, host))
+    letters = map(ord, natural(host))
+    return (*(-letter for letter in letters), 1) if reverse else tuple(letters)

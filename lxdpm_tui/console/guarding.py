@@ -44,8 +44,9 @@ class Guarding:
 def meant(inventory: Inventory, given: Mapping[str, Any]) -> list[Instance]:
     """The instances that an action's arguments name."""
     project = str(given.get("project") or "default")
+    one = given.get("name") if given.get("kind") == "instance" else given.get("instance")
     found = []
-    for ref in given.get("instances") or [given.get("instance") or ""]:
+    for ref in given.get("instances") or [one or ""]:
         host, colon, name = str(ref).rpartition(":")
         rows = inventory.find_instances(project, name)
         found += [row for row in rows if not colon or row.host == host]
@@ -54,5 +55,6 @@ def meant(inventory: Inventory, given: Mapping[str, Any]) -> list[Instance]:
 
 def planned(inventory: Inventory, plan: Plan) -> list[Instance]:
     """The instances of a plan that are left to do."""
-    rows = (inventory.find_instances(item.project, item.name) for item in plan.items)
-    return [row for item, found in zip(plan.items, rows, strict=True) for row in found if row.host == item.host]
+    left = [item for item in plan.items if item.state not in ("done", "skipped")]
+    rows = (inventory.find_instances(item.project, item.name) for item in left)
+    return [row for item, found in zip(left, rows, strict=True) for row in found if row.host == item.host]

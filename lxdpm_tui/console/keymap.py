@@ -63,7 +63,7 @@ CUSTOM: dict[str, str] = {}
 
 _INSTANCES: tuple[Place, ...] = ("instances",)
 _EDITED: tuple[Place, ...] = ("instances", "images", "profiles")
-_HOSTED: tuple[Place, ...] = ("instances", "networks", "storage", "warnings")
+_HOSTED: tuple[Place, ...] = ("instances", "storage", "warnings")
 _WARNED: tuple[Place, ...] = ("hosts", "instances", "profiles", "networks", "storage", "projects")
 _USED: tuple[Place, ...] = ("hosts", "images", "profiles", "networks", "storage", "projects")
 

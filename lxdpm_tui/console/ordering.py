@@ -26,6 +26,7 @@ class Ordering:
     def begin(self) -> None:
         """Order the tables as they are made, then as the person left them."""
         for place, table in self._screen.tables.items():
+            table.host = self._screen.resources[place].host
             column = self.column(place, self._screen.resources[place].order)
             table.order_by(column, reverse=column.downwards if column else False)
             self._made[place] = self._now(place)
@@ -42,13 +43,13 @@ class Ordering:
 
     def order(self, place: Place, id: str, reverse: bool | None = None, grouped: bool | None = None) -> bool:
         """Order a table by a column, or by name with ""; whether it has that column. reverse: None = as it likes.
-        grouped: by host first; None = as it is."""
+        grouped: by host first, where rows are on one; None = as it is."""
         column = self.column(place, id) if id else None
         if id and (column is None or column.sort is None):
             return False
         table = self._screen.tables[place]
         if grouped is not None:
-            table.grouped = grouped
+            table.grouped = grouped and table.host is not None
         table.order_by(column, reverse=(column.downwards if column else False) if reverse is None else reverse)
         if table.is_mounted:
             table.rows_changed()

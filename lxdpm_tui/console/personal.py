@@ -72,9 +72,11 @@ class Personal:
 
     def check_guards(self) -> None:
         """Say which guards name acts that are not there: they guard nothing. Once the actions are loaded."""
+        from lxdpm_tui.actions.plan_make import ACTS
+
         session = self._screen.session
         for guard in self.files.guards.values():
-            unknown = [act for act in guard.acts if act not in session.registry.actions]
+            unknown = [act for act in guard.acts if act not in session.registry.actions and act not in ACTS]
             if unknown:
                 session.say("bad", f"guards.toml: {guard.name}.acts: there is no action {', '.join(unknown)}")
 
@@ -128,6 +130,8 @@ class Personal:
         reverse = view.reverse if view.sort else table.view.reverse
         if not screen.ordering.order(view.place, sort, reverse, view.grouped):
             wrong = wrong or f"view {name}: {view.place} cannot be ordered by {view.sort}"
+        if view.grouped and not table.grouped:
+            wrong = wrong or f"view {name}: {view.place} cannot be grouped by host"
         screen.go(view.place, view.filter)
         if wrong:
             screen.session.say("warn", wrong)

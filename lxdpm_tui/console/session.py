@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -164,18 +165,23 @@ class Session:
     def _report(self, task: Task) -> None:
         form, values = self._own.pop(task.id, ("", {}))
         words = task_words.what(task)
+        if form:
+            self._draft_after(task, form, values)
         if task.status is Status.SUCCESS:
-            if form:
-                self.drafts.pop(form, None)
             outcome = task_words.outcome(task)
             self.say("info", f"Done: {words}" + (f" ({outcome})" if outcome else ""))
         elif task.status is Status.CANCELLED:
             self.say("warn", f"Cancelled: {words}")
         else:
-            if form:
-                self.keep_draft(form, Draft(values, failed=True))
             again = "  (your values are kept in the form)" if form else ""
             self.say("bad", f"Failed: {words}: {task.error or 'no reason given'}{again}")
+
+    def _draft_after(self, task: Task, form: str, values: dict[str, str]) -> None:
+        """What becomes of the values that a task was begun with, now that it ended."""
+        if task.status is Status.SUCCESS:
+            self.drafts.pop(form, None)
+        elif task.status is Status.FAILURE:
+            self.keep_draft(form, Draft(values, failed=True))
 
     def keep_draft(self, form: str, draft: Draft) -> None:
         """For when the form is opened again."""
@@ -216,14 +222,33 @@ class Session:
             raise ActionError("still connecting: no manager yet", 503)
         if self.read_only:
             raise ActionError("this console only reads (--read-only)", 403)
+        if bulk is None and action in ("run", "bulk") and any(True for _ in self.guarding.guards()):
+            bulk, arguments = await self._plan_behind(action, arguments)
         rows = meant(self.inventory, arguments) if bulk is None else planned(self.inventory, bulk)
         await self.guarding.check(self.registry, action if bulk is None else bulk.act, rows, typed)
         self.before_run()
         task = await self.backend.run(action, **arguments)
-        if task.status.final and task.id in self._reported:
+        if task.status.final and task.id in self._reported:  # it ended before anybody knew whose it is
+            if form:
+                self._draft_after(task, form, dict(values or {}))
             return task
         self._own[task.id] = (form, dict(values or {}))
         return task
+
+    async def _plan_behind(self, action: str, arguments: dict[str, Any]) -> tuple[Plan, dict[str, Any]]:
+        """The plan of an action that does not itself say which instances it is about, and the arguments to run it with:
+        a file is read once, so that what is looked at is what runs. Raises REFUSALS."""
+        from lxdpm_tui.actions.plan import read
+        from lxdpm_tui.actions.plan_actions import text_of
+
+        if action != "run":
+            return await self.plan_of(action, arguments), arguments
+        text = await asyncio.to_thread(text_of, str(arguments.get("plan", "")))
+        plan = read(text)
+        if arguments.get("again"):
+            for item in plan.items:
+                item.forget()
+        return plan, {**arguments, "plan": text}
 
     def plan_over(
         self, act: str, rows: Iterable[Instance], options: Mapping[str, Any], limits: Limits

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from textual.screen import Screen
     from textual.scroll_view import ScrollView
 
-LAST_RESORT = 8.0  # seconds from a hang-up to a hard exit, when closing does not end by itself
+LAST_RESORT = 15.0  # seconds from a hang-up to a hard exit, when closing does not end by itself
 
 
 def _render_cropped(self: ChopsUpdate, console: RichConsole) -> str:

@@ -56,11 +56,12 @@ class Turns:
 
 
 class Loop(asyncio.SelectorEventLoop):
-    """asyncio's own, with Turns."""
+    """asyncio's own, with Turns; as it is where a Python to come keeps its callbacks in another way."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._ready = Turns()
+        if type(getattr(self, "_ready", None)) is deque and hasattr(asyncio.Handle, "_context"):
+            self._ready = Turns()
 
 
 def run(main: Any) -> Any:

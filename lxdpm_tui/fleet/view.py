@@ -173,6 +173,8 @@ class View(Generic[K]):
         get = self.source.get
         for key in changed:
             self._see(key, get(key))
+        if max(len(self._fresh), len(self._added)) > 2 * len(self._entries) + FEW:
+            self._forget_gone()
 
     @property
     def stale(self) -> bool:
@@ -250,6 +252,11 @@ class View(Generic[K]):
         if entry is not None:
             entry.turn = 0
             self._gone = self._removed = True
+
+    def _forget_gone(self) -> None:
+        """Rows come and go without end while nobody looks, and nothing settles: what went is not kept until then."""
+        self._fresh = [entry for entry in self._fresh if entry.turn]
+        self._added = list(dict.fromkeys(entry for entry in self._added if entry.turn))
 
     def _digest(self) -> None:
         """Look at what a costly source told."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+
+import msgspec
 
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.fleet import Fleet
 from lxdpm_tui.fleet.inventory import ChangeSet
 from lxdpm_tui.fleet.watch import EventListener
 from lxdpm_tui.hosts.transport import ApiError, HostError
+
+log = logging.getLogger(__name__)
 
 TYPES = ("logging", "network-acl", "ovn")
 LINGER = 5.0  # seconds after the last client has left: another one may come at once
@@ -59,7 +64,11 @@ class OnDemand:
             task.cancel()
 
     def _host_changed(self, change: ChangeSet) -> None:
-        if change.kind == "hosts" and (self._holders or self._ending):
+        if change.kind != "hosts" or not (self._holders or self._ending):
+            return
+        record = self._fleet.inventory.hosts.get(change.host)
+        usable = record is not None and record.usable
+        if usable != (change.host in self._following):  # each heartbeat is a change, and most change nothing here
             self._follow_all()
 
     def _follow_all(self) -> None:
@@ -80,4 +89,7 @@ class OnDemand:
                         event = decode.event(message)
                         self._listener(self._fleet.source(name, event), message, event)
             except (HostError, ApiError, KeyError):
-                await asyncio.sleep(RETRY)  # that it is down is for its watcher to find out
+                pass  # that it is down is for its watcher to find out
+            except msgspec.DecodeError as error:
+                log.error("host %s: unexpected event: %s", name, error)
+            await asyncio.sleep(RETRY)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KEEP = 300.0  # seconds after the last change
 LOOK_UP = 3.0  # seconds that hosts have to say whether an operation is theirs
 MISS = 2.0  # seconds that "nobody knows it" holds
+LEFT = 5.0  # seconds until a host that left the fleet has not only another address
 
 Raw = dict[str, msgspec.Raw]
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -112,7 +113,6 @@ class Operations:
             self._forget_old()
             told = project or _project_of(shown)
             known = self._table[id] = Operation(id, host, told or "default", shown, code, placed=bool(told))
-            known.by = None if host else requestor_now.get()
         elif known.final:
             return known  # a late event never brings a finished one back
         else:
@@ -130,7 +130,11 @@ class Operations:
             del self._table[id]
 
     def _task_changed(self, task: Task) -> None:
-        self._announce(self.of_task(task))
+        new = task.id not in self._table
+        operation = self.of_task(task)
+        if new:  # told by who starts it, or takes it up again; a list is read by others, too
+            operation.by = requestor_now.get()
+        self._announce(operation)
 
     def of_task(self, task: Task) -> Operation:
         """The manager's own task as an operation."""
@@ -146,10 +150,19 @@ class Operations:
         connected = bool(record and record.event_stream)
         before = self._connected.get(change.host, False)
         self._connected[change.host] = connected
-        if connected and not before and any(o.host == change.host and not o.final for o in self._table.values()):
-            check = asyncio.create_task(self._check(change.host))
+        if record is not None and (before or not connected):
+            return
+        if any(o.host == change.host and not o.final for o in self._table.values()):
+            check = asyncio.create_task(self._check(change.host) if record is not None else self._left(change.host))
             self._checks.add(check)
             check.add_done_callback(self._checks.discard)
+
+    async def _left(self, host: str) -> None:
+        """Nobody tells any more what became of the operations of a host that is no longer in the fleet."""
+        await asyncio.sleep(LEFT)
+        if host not in self._manager.inventory.hosts:
+            for known in [o for o in self._table.values() if o.host == host and not o.final]:
+                self._lost(known)
 
     async def _check(self, host: str) -> None:
         """After a reconnect: events were missed, so every open operation of that host is asked for."""

@@ -70,9 +70,13 @@ class Answer:
         return await self.content.read()
 
     def release(self) -> None:
-        """Give the connection back: for the next request if the body was read to its end, else it is closed."""
+        """Give the connection back: for the next request if the body was read to its end, else it is closed.
+
+        Idempotent: the connection may be another request's by then.
+        """
         self.protocol = None
-        self._release()
+        release, self._release = self._release, _released
+        release()
 
 
 class Exchanges:
@@ -177,7 +181,7 @@ class Exchanges:
         return None
 
     def _give_back(self, handler: Handler, content: aiohttp.StreamReader) -> None:
-        if handler not in self._busy:  # released before, or closed
+        if handler not in self._busy:  # closed
             return
         self._busy.discard(handler)
         if not content.is_eof() or handler.should_close or not handler.is_connected():
@@ -216,6 +220,10 @@ class Exchanges:
         if gone:
             for done in (await asyncio.wait(gone, timeout=_FAREWELL))[0]:
                 done.exception()  # how it ended is for those who used it
+
+
+def _released() -> None:
+    """Nothing is left to be given back."""
 
 
 def silence(seconds: float) -> str:

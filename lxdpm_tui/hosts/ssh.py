@@ -22,7 +22,7 @@ import asyncssh
 from lxdpm_tui.config import SOCKET_PLACES, SshAddress
 from lxdpm_tui.hosts.backoff import backoff
 from lxdpm_tui.hosts.channel import ChannelSession, ChannelTransport, acknowledge_now
-from lxdpm_tui.hosts.transport import HostError, IdentityChanged, P, TimedOut, Unreachable, Untrusted
+from lxdpm_tui.hosts.transport import ConnectionLost, HostError, IdentityChanged, P, TimedOut, Unreachable, Untrusted
 
 KEEP_ALIVE = 3.0  # seconds; two unanswered ones end the connection
 CIPHERS = "^aes128-gcm@openssh.com,aes256-gcm@openssh.com"  # 1.08 s/GiB of CPU; asyncssh's default takes 1.84
@@ -90,7 +90,10 @@ class SshTransport:
         )
 
     async def connect(self) -> asyncssh.SSHClientConnection:
-        """The shared connection, made now if need be. Callers share one attempt; cancelling one does not end it."""
+        """The shared connection, made now if need be. Callers share one attempt; cancelling one does not end it.
+
+        Raises ConnectionLost when the transport is closed meanwhile, and as dial does.
+        """
         if self._connection is not None:
             return self._connection
         if self._connecting is None:
@@ -99,8 +102,12 @@ class SshTransport:
                 raise type(self._failure)(self._failure.reason)
             self._connecting = loop.create_task(self._connect())
             self._connecting.add_done_callback(self._connected)
+        connecting = self._connecting
+        await asyncio.wait([connecting])
+        if connecting.cancelled():
+            raise ConnectionLost("the connection was closed")
         try:
-            return await asyncio.shield(self._connecting)
+            return connecting.result()
         except HostError as error:  # shared by all who waited: each raises its own
             raise type(error)(error.reason) from error
 
@@ -151,7 +158,8 @@ class SshTransport:
             raise self._meaning(error, watcher) from error
 
     def _connected(self, task: asyncio.Task[asyncssh.SSHClientConnection]) -> None:
-        self._connecting = None
+        if self._connecting is task:  # else it was closed, and another attempt is under way
+            self._connecting = None
         if task.cancelled():
             return
         error = task.exception()

@@ -43,7 +43,7 @@ def main(folder: Path, moment: str) -> None:
     async def run() -> None:
         paths = Paths(Path(given["hosts"]), Path(given["state"]))
         async with Manager.open(paths, load_hosts(paths.hosts_file)) as manager:
-            await asyncio.gather(*(manager.fleet.until_usable(name, 20) for name in manager.fleet.hosts))
+            await asyncio.gather(*(manager.fleet.until_usable(name, 60) for name in manager.fleet.hosts))
             watch(happened)
             task = await manager.run(given["action"], **given["arguments"])
             await task.wait()

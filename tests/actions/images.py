@@ -38,8 +38,8 @@ async def managed(lab: Lab, folder: Path, hosts: Iterable[str] | None = None) ->
     """A manager over the whole lab, by unix, https and ssh; all hosts (those named) can be asked."""
     try:
         async with Manager.open(paths_of(lab, folder), lab.hosts_config()) as manager:
-            await asyncio.gather(*(manager.fleet.until_usable(name, 20) for name in hosts or lab.hosts))
-            assert await manager.fleet.until_known(20) == []
+            await asyncio.gather(*(manager.fleet.until_usable(name, 60) for name in hosts or lab.hosts))
+            assert await manager.fleet.until_known(60) == []
             yield manager
     finally:
         for image in (lab.base / "image").glob("new-*"):
@@ -83,17 +83,17 @@ def new_image(lab: Lab, name: str, size: int = 0) -> tuple[Path, str]:
 
 
 async def until(task: Task, holds: Callable[[Task], bool]) -> None:
-    """Wait for a state of the task, at most 20 s."""
+    """Wait for a state of the task, at most 60 s."""
     seen = asyncio.Event()
     end = task.subscribe(lambda changed: seen.set() if holds(changed) else None)
     if not holds(task):
-        await asyncio.wait_for(seen.wait(), 20)
+        await asyncio.wait_for(seen.wait(), 60)
     end()
 
 
 async def ended(task: Task, status: Status = Status.SUCCESS) -> Task:
     """The task once it ended, as it should."""
-    assert await task.wait(60) is status, (task.status, task.error, task.hosts, task.metadata)
+    assert await task.wait(120) is status, (task.status, task.error, task.hosts, task.metadata)
     return task
 
 
@@ -102,5 +102,5 @@ async def until_silent(manager: Manager, name: str) -> None:
     seen = asyncio.Event()
     end = manager.inventory.subscribe(lambda _: None if manager.inventory.hosts[name].usable else seen.set())
     if manager.inventory.hosts[name].usable:
-        await asyncio.wait_for(seen.wait(), 20)
+        await asyncio.wait_for(seen.wait(), 60)
     end()

@@ -57,7 +57,6 @@ def test_a_text_comes_back_as_it_was_given() -> None:
     assert read("instance", bare(text)) == own
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("host", ["h1", "h2", "h3", "i1"])
 async def test_an_instance(clean_lab: Lab, tmp_path: Path, host: str) -> None:
     make(clean_lab, host, "c1")
@@ -77,7 +76,6 @@ async def test_an_instance(clean_lab: Lab, tmp_path: Path, host: str) -> None:
         assert (now["description"], now["config"]["user.note"]) == ("only this", "5")
 
 
-@pytest.mark.timeout(200)
 async def test_a_profile_and_an_image_on_all_hosts(clean_lab: Lab, tmp_path: Path) -> None:
     async with managing(clean_lab, tmp_path) as manager:
         await done(manager, "profile-create", name="zz", config={"user.a": "1"})

@@ -64,12 +64,11 @@ async def begun(task: Task) -> None:
     """Until some of it has been transferred."""
     some = asyncio.Event()
     undo = task.subscribe(lambda task: some.set() if any(s.get("progress") for s in task.hosts.values()) else None)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await some.wait()
     undo()
 
 
-@pytest.mark.timeout(200)
 async def test_a_tree_goes_in_and_comes_out_the_same(clean_lab: Lab, tmp_path: Path) -> None:
     for host in HOSTS:
         make(clean_lab, host, f"c-{host}")
@@ -83,11 +82,11 @@ async def test_a_tree_goes_in_and_comes_out_the_same(clean_lab: Lab, tmp_path: P
             out = tmp_path / f"out-{host}"
             await done(manager, "file-pull", instance=f"c-{host}", path="/root/top", to=str(out))
             assert seen(out) == seen(top)
-            ran = clean_lab.hosts[host].cli("exec", f"c-{host}", "--", "/root/top/run me.sh")
+            cli = clean_lab.hosts[host].cli
+            ran = await asyncio.to_thread(cli, "exec", f"c-{host}", "--", "/root/top/run me.sh")
             assert ran == "ran\n"
 
 
-@pytest.mark.timeout(200)
 async def test_single_files(clean_lab: Lab, tmp_path: Path) -> None:
     make(clean_lab, "h2", "c1")
     file = tmp_path / "a.txt"
@@ -109,7 +108,6 @@ async def test_single_files(clean_lab: Lab, tmp_path: Path) -> None:
         assert task.hosts["h2:c1"]["status"] == "failed"
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("host", HOSTS)
 async def test_what_is_cancelled_leaves_nothing_half(clean_lab: Lab, tmp_path: Path, host: str) -> None:
     make(clean_lab, host, "c1")
@@ -123,7 +121,7 @@ async def test_what_is_cancelled_leaves_nothing_half(clean_lab: Lab, tmp_path: P
         task = await manager.run("file-push", source=str(folder), instances=["c1"], to="/root/")
         await begun(task)
         task.cancel()
-        assert await task.wait(30) is Status.CANCELLED
+        assert await task.wait(120) is Status.CANCELLED
         assert not await there(files, "/root/big")
         assert await there(files, "/root")
 
@@ -134,7 +132,7 @@ async def test_what_is_cancelled_leaves_nothing_half(clean_lab: Lab, tmp_path: P
         task = await manager.run("file-pull", instance="c1", path="/d", to=str(out))
         await begun(task)
         task.cancel()
-        assert await task.wait(30) is Status.CANCELLED
+        assert await task.wait(120) is Status.CANCELLED
         assert not out.exists()
 
 
@@ -146,7 +144,7 @@ async def killed_in(lab: Lab, folder: Path, host: str, big: str, *words: str) ->
         sys.executable, "-m", "lxdpm_tui", *options, "file-push", *words, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 said = await asyncio.to_thread(
                     lab.hosts[host].cli, "exec", "c1", "--", "sh", "-c", f"stat -c %s {big} 2>/dev/null || echo 0"
@@ -168,7 +166,6 @@ def hole(path: Path) -> Path:
     return path
 
 
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("host", ["h1", "h2", "i1"])
 async def test_a_push_that_a_kill_cut_off_is_taken_back(clean_lab: Lab, tmp_path: Path, host: str) -> None:
     """At the next start of a manager: what was new goes, what was there before stays."""
@@ -188,7 +185,7 @@ async def test_a_push_that_a_kill_cut_off_is_taken_back(clean_lab: Lab, tmp_path
     assert "big/new/deep/b" in cli("exec", "c1", "--", "find", "/d"), "some of it is there"
     async with managing(clean_lab, tmp_path) as manager:
         [task] = manager.tasks.tasks.values()
-        assert await task.wait(60) is Status.FAILURE
+        assert await task.wait(120) is Status.FAILURE
         assert task.error == "the manager was stopped in the middle of it; what had been done was undone"
         assert await manager.store.open_tasks() == []
     found = sorted(cli("exec", "c1", "--", "find", "/d").split())
@@ -197,7 +194,6 @@ async def test_a_push_that_a_kill_cut_off_is_taken_back(clean_lab: Lab, tmp_path
     assert cli("exec", "c1", "--", "cat", "/d/big/whole") == "new and whole", "what had been replaced is whole"
 
 
-@pytest.mark.timeout(200)
 async def test_what_a_kill_left_half_in_place_of_something_is_said(clean_lab: Lab, tmp_path: Path) -> None:
     make(clean_lab, "h1", "c1")
     cli = clean_lab.hosts["h1"].cli
@@ -205,12 +201,11 @@ async def test_what_a_kill_left_half_in_place_of_something_is_said(clean_lab: La
     await killed_in(clean_lab, tmp_path, "h1", "/root/huge", str(hole(tmp_path / "huge")), "c1", "--to", "/root/")
     async with managing(clean_lab, tmp_path) as manager:
         [task] = manager.tasks.tasks.values()
-        assert await task.wait(60) is Status.FAILURE
+        assert await task.wait(120) is Status.FAILURE
         assert "h1: c1: /root/huge was being replaced: what it held is lost" in task.error
     assert "huge" not in cli("exec", "c1", "--", "ls", "/root"), "nothing half is left"
 
 
-@pytest.mark.timeout(200)
 async def test_other_peoples_files_are_not_taken_back(clean_lab: Lab, tmp_path: Path) -> None:
     """A directory that is not empty when what we made in it is gone stays, and that is said."""
     make(clean_lab, "h1", "c1")
@@ -222,12 +217,11 @@ async def test_other_peoples_files_are_not_taken_back(clean_lab: Lab, tmp_path: 
     cli("exec", "c1", "--", "sh", "-c", "echo theirs >/root/big/theirs")
     async with managing(clean_lab, tmp_path) as manager:
         [task] = manager.tasks.tasks.values()
-        assert await task.wait(60) is Status.FAILURE
+        assert await task.wait(120) is Status.FAILURE
         assert "c1: /root/big is left" in task.error
     assert cli("exec", "c1", "--", "ls", "/root/big") == "theirs\n"
 
 
-@pytest.mark.timeout(200)
 async def test_what_one_instance_has_stays_when_another_fails(clean_lab: Lab, tmp_path: Path) -> None:
     for name in ("c1", "c2"):
         make(clean_lab, "h1", name)
@@ -246,7 +240,6 @@ async def test_what_one_instance_has_stays_when_another_fails(clean_lab: Lab, tm
         assert (await second.look("/root/d/sub")).kind == "file"
 
 
-@pytest.mark.timeout(200)
 async def test_an_instance_cannot_lead_us_elsewhere(clean_lab: Lab, tmp_path: Path) -> None:
     """A link that stands where a directory is to be made is not followed."""
     make(clean_lab, "h1", "c1")

@@ -55,10 +55,10 @@ async def test_a_host_is_added_and_removed_while_it_runs(manager: Manager, clean
 
     task = await done(manager, "host-add", name="h2", address=address, fingerprint=h2.fingerprint, labels={"site": "b"})
     assert task.hosts["h2"]["status"] == "done"
-    await manager.fleet.until_usable("h2", 20)
+    await manager.fleet.until_usable("h2", 60)
     await until(manager.fleet, lambda: where(manager, "there") == ["h2"])
     assert load_hosts(file)[1].labels == {"site": "b"}
-    assert await manager.fleet.until_known(20) == []
+    assert await manager.fleet.until_known(60) == []
     await done(manager, "launch", image="busybox", name="c1", target="h2", no_start=True)
 
     await done(manager, "host-label", host="h2", labels=["rack=7", "site=", "ssd"])
@@ -86,14 +86,14 @@ async def test_a_token_pairs_with_a_host(manager: Manager, clean_lab: Lab, file:
     assert "does not trust our certificate" in task.error
     token = await asyncio.to_thread(clean_lab.hosts["i1"].token)
     await done(manager, "host-add", name="i1", address=str(i1.address), token=token)
-    await manager.fleet.until_usable("i1", 20)
+    await manager.fleet.until_usable("i1", 60)
     assert [config.fingerprint for config in load_hosts(file)][1] == i1.fingerprint
 
 
 async def test_the_file_is_followed(manager: Manager, clean_lab: Lab, file: Path) -> None:
     add_host(file, config_of(clean_lab, "h3"))
     await until(manager.fleet, lambda: "h3" in manager.inventory.hosts)
-    await manager.fleet.until_usable("h3", 20)
+    await manager.fleet.until_usable("h3", 60)
     remove_host(file, "h1")
     await until(manager.fleet, lambda: "h1" not in manager.inventory.hosts)
 
@@ -107,7 +107,7 @@ async def test_the_file_is_followed(manager: Manager, clean_lab: Lab, file: Path
 
     undo = manager.tasks.subscribe(listen)
     file.write_text(file.read_text() + "\n[[hosts]]\nnmae = 1\n")
-    await asyncio.wait_for(broken.wait(), 10)
+    await asyncio.wait_for(broken.wait(), 60)
     undo()
     assert "nmae" in said[0]
     assert "hosts.toml:" in said[0]

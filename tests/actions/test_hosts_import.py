@@ -23,8 +23,8 @@ async def test_remotes_are_paired_with_and_added_while_it_runs(clean_lab: Lab, t
         known = {config.name: config for config in load_hosts(file)}
         assert {"h1", "h2", "h3", "i1"} <= set(known)
         assert known["h1"].fingerprint == clean_lab.hosts["h1"].fingerprint
-        await manager.fleet.until_usable("h1", 20)
-        await manager.fleet.until_usable("i1", 20)
+        await manager.fleet.until_usable("h1", 60)
+        await manager.fleet.until_usable("i1", 60)
         await refused(manager, "host-import", 400, "nothing to import", directory=directory)
 
 

@@ -57,7 +57,7 @@ async def killed(lab: Lab, folder: Path, moment: str, action: str, **arguments: 
         sys.executable, "-m", "tests.actions.image_driver", str(folder), moment, cwd=ROOT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    output, _ = await asyncio.wait_for(driver.communicate(), 60)
+    output, _ = await asyncio.wait_for(driver.communicate(), 120)
     assert driver.returncode == -signal.SIGKILL, f"it never came to {moment}: {output.decode()}"
 
 
@@ -159,7 +159,7 @@ async def test_a_host_is_down_when_it_starts_again(clean_lab: Lab, tmp_path: Pat
         waiting = asyncio.Event()
         task.subscribe(lambda t: waiting.set() if t.hosts["h2"].get("waits_for") else None)
         if not task.hosts["h2"].get("waits_for"):
-            await asyncio.wait_for(waiting.wait(), 20)
+            await asyncio.wait_for(waiting.wait(), 60)
         assert "undoing on h2, waits for h2: " in task.metadata["undo"]
         assert task.status is Status.RUNNING
         await off(clean_lab.hosts["h2"].start)

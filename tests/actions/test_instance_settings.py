@@ -90,7 +90,7 @@ async def test_a_change_made_meanwhile_is_not_overwritten(manager: Manager, clea
     """Many small changes at once: each goes by what the instance has then, none is lost without a word."""
     await done(manager, "launch", image="busybox", name="c1", target="h2", no_start=True)
     tasks = [await manager.run("config-set", instance="c1", settings=[f"user.k{n}=1"]) for n in range(6)]
-    ends = await asyncio.gather(*(task.wait(30) for task in tasks))
+    ends = await asyncio.gather(*(task.wait(90) for task in tasks))
     config = (await api(clean_lab, "h2", "GET", "/1.0/instances/c1"))["config"]
     for number, (task, end) in enumerate(zip(tasks, ends, strict=True)):
         assert (f"user.k{number}" in config) is (end is Status.SUCCESS), task.error

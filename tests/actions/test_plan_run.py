@@ -26,7 +26,7 @@ ALL = ["h1", "h2", "h3", "i1"]
 CUT = "h2"  # by https: its cable can be pulled
 
 
-async def until_told(task: Task, holds: Callable[[Plan], object], timeout: float = 30.0) -> Plan:
+async def until_told(task: Task, holds: Callable[[Plan], object], timeout: float = 90.0) -> Plan:
     """Wait until the plan that the task tells of is so; gives it."""
     changed = asyncio.Event()
     undo = task.subscribe(lambda _: changed.set())
@@ -74,7 +74,7 @@ async def followed(task: Task) -> AsyncIterator[list[Plan]]:
 # -- line 7 of the console's bar
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_forty_are_stopped_in_waves_with_one_host_cut_midway(manager: Manager, clean_lab: Lab) -> None:
     begin = time.monotonic()
     for host in ALL:  # one host's ten at a time: the lab is one machine
@@ -95,9 +95,9 @@ async def test_forty_are_stopped_in_waves_with_one_host_cut_midway(manager: Mana
     task = await manager.run("run", plan=plan.to_json())
     async with followed(task) as told:
         # The second wave has begun: pull the cable.
-        await until_told(task, lambda plan: plan.wave == 2 and plan.of(State.RUNNING), 60)
-        await asyncio.to_thread(clean_lab.hosts[CUT].cut)
-        halted = await until_told(task, paused, 60)
+        await until_told(task, lambda plan: plan.wave == 2 and plan.of(State.RUNNING))
+        clean_lab.hosts[CUT].cut()  # at once: meanwhile nothing else is begun
+        halted = await until_told(task, paused)
     assert task.status is Status.RUNNING, "a paused plan is not over"
     for seen in told:
         running = Counter(item.host for item in seen.of(State.RUNNING))
@@ -115,10 +115,10 @@ async def test_forty_are_stopped_in_waves_with_one_host_cut_midway(manager: Mana
     waiting = {item.name for item in halted.of(State.WAITING)}
     assert waiting, "nothing was begun while it was paused"
     await asyncio.to_thread(clean_lab.hosts[CUT].heal)
-    await manager.fleet.until_usable(CUT, 30)
+    await manager.fleet.until_usable(CUT, 90)
     again = await manager.run("plan-retry", task=task.id[:8])
     assert again is task
-    assert await task.wait(90) is Status.SUCCESS, (task.error, task.hosts)
+    assert await task.wait(150) is Status.SUCCESS, (task.error, task.hosts)
     ended = read(task.metadata["plan"])
     assert ended.counts() == {State.DONE: 40}
     once = {item.name for item in halted.of(State.DONE)} | waiting
@@ -150,7 +150,7 @@ async def test_go_on_without_what_failed_and_retry_it_later(manager: Manager, cl
     assert [item.name for item in halted.of(State.FAILED)] == ["h1-0"]
     assert {item.name for item in halted.of(State.WAITING)} == {"h1-1", "h1-2", "h2-1", "h2-2"}
     await manager.run("plan-resume", task=task.id)
-    assert await task.wait(60) is Status.FAILURE
+    assert await task.wait(90) is Status.FAILURE
     assert (task.error, task.error_code) == (halted.of(State.FAILED)[0].error, 400)
     assert read(task.metadata["plan"]).counts() == {State.DONE: 5, State.FAILED: 1}
     assert task.hosts["h2"] == {"status": "done, 3 of 3", "progress": 100, "error": ""}
@@ -158,7 +158,7 @@ async def test_go_on_without_what_failed_and_retry_it_later(manager: Manager, cl
     await api(clean_lab, "h1", "DELETE", "/1.0/instances/h1-0/snapshots/s")
     again = await manager.run("plan-retry", task=task.id)
     assert again is not task
-    assert await again.wait(60) is Status.SUCCESS
+    assert await again.wait(90) is Status.SUCCESS
     assert {item.name: item.tries for item in read(again.metadata["plan"]).items if item.tries > 1} == {"h1-0": 2}
     await refused(manager, "plan-retry", 400, "nothing of this plan failed", task=again.id)
     await refused(manager, "plan-retry", 404, "there is no plan", task="nothing")
@@ -175,7 +175,7 @@ async def test_what_failed_may_be_left_out(manager: Manager, clean_lab: Lab) -> 
     await manager.run("plan-skip", task=task.id)
     await until_told(task, lambda plan: paused(plan) and plan.of(State.SKIPPED) and plan.of(State.FAILED))
     await manager.run("plan-skip", task=task.id)
-    assert await task.wait(30) is Status.SUCCESS
+    assert await task.wait(90) is Status.SUCCESS
     assert read(task.metadata["plan"]).counts() == {State.SKIPPED: 2}
 
 
@@ -192,10 +192,10 @@ async def test_paused_by_hand_begins_nothing_and_may_be_cancelled(manager: Manag
     left = {item.name for item in halted.of(State.WAITING)}
     assert left
     assert task.cancel()
-    assert await task.wait(30) is Status.CANCELLED
+    assert await task.wait(90) is Status.CANCELLED
     assert {row["name"] for row in await api(clean_lab, "h3", "GET", "/1.0/instances?recursion=1")} == left
     again = await manager.run("plan-retry", task=task.id)
-    assert await again.wait(60) is Status.SUCCESS, "what was not begun is still in the plan of a cancelled task"
+    assert await again.wait(90) is Status.SUCCESS, "what was not begun is still in the plan of a cancelled task"
     assert not await api(clean_lab, "h3", "GET", "/1.0/instances")
 
 
@@ -223,7 +223,7 @@ async def test_a_plan_is_kept_in_the_store(clean_lab: Lab, tmp_path: Path) -> No
         await api(clean_lab, "i1", "POST", f"/1.0/instances/{name}/snapshots", {"name": "s"})
     async with managing(clean_lab, tmp_path) as manager:
         again = await manager.run("plan-retry", task=task.id)
-        assert await again.wait(30) is Status.SUCCESS, (again.error, again.metadata)
+        assert await again.wait(90) is Status.SUCCESS, (again.error, again.metadata)
 
 
 # -- what nobody knows the end of
@@ -305,7 +305,7 @@ async def test_names_that_a_plan_makes_are_claimed_while_it_runs(manager: Manage
     task = await manager.run("run", plan=plan.to_json())
     assert manager.claims == {("default", "a-2"), ("default", "b-2")}
     await refused(manager, "rename", 409, 'Instance "b-2" already exists', instance="b", new_name="b-2")
-    assert await task.wait(30) is Status.SUCCESS
+    assert await task.wait(90) is Status.SUCCESS
     assert not manager.claims
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.registry import ActionError
-from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Image, Instance, Inventory
+from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Image, Instance, Inventory, Key
 
 ABC, ABD, XYZ = "abc" + 61 * "0", "abd" + 61 * "0", "xyz" + 61 * "0"
 
@@ -55,6 +55,11 @@ def down(manager: Any, host: str, scanned: float = 1.0) -> None:
 
 
 # -- instances
+
+
+async def test_a_host_that_left_the_fleet_has_nothing_to_be_read_again(manager: Any) -> None:
+    """Who asks gives a claim of the name back afterwards, which would stay for ever."""
+    await resolve.read_again(manager, Key("gone", "default", "web"))
 
 
 def test_instances(manager: Any) -> None:

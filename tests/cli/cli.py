@@ -64,7 +64,7 @@ class Cli:
     def process(self, *words: str, stdin: str = "") -> Done:
         """In a process of its own."""
         command = [sys.executable, "-m", "lxdpm_tui", *self.options, *words]
-        ran = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+        ran = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120, check=False)
         return Done(ran.returncode, ran.stdout, ran.stderr)
 
     def on(self, lab: Lab, *names: str) -> Cli:
@@ -88,10 +88,10 @@ class Cli:
             assert line.startswith("ready unix:"), (line, (self.state.parent / "serve.log").read_text())
             yield process
             process.terminate()
-            assert process.wait(20) == 0, (self.state.parent / "serve.log").read_text()
+            assert process.wait(60) == 0, (self.state.parent / "serve.log").read_text()
         finally:
             if process.poll() is None:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
             process.stdout.close()
             log.close()

@@ -152,7 +152,7 @@ def test_it_asks_on_a_terminal(cli: Cli, clean_lab: Lab, answer: str, code: int,
         asked = process.stderr.readline()
         assert asked == b"delete c1 (project default)? [y/N] \n"
         os.write(ours, f"{answer}\n".encode())
-        assert process.wait(30) == code
+        assert process.wait(60) == code
         assert names(clean_lab, "h1") == left
     finally:
         process.kill()
@@ -176,7 +176,7 @@ def test_an_interrupt_undoes_what_was_begun(cli: Cli, clean_lab: Lab) -> None:
             if "uploading" in line:
                 break
         process.send_signal(2)
-        out, err = process.communicate(timeout=40)
+        out, err = process.communicate(timeout=120)
         assert process.returncode in (1, 130), (out, err)
         assert "cancelling; what was done is undone" in err
         assert "Traceback" not in err
@@ -198,7 +198,7 @@ def test_through_the_manager_that_serves(cli: Cli, clean_lab: Lab) -> None:
         done = cli.ok("launch", "busybox", "web", "--target", "i1")
         assert done.out == "web on i1\n"
         assert names(clean_lab, "i1") == {"web": "Running"}
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 40
         assert cli.ok("plan", "busybox", "--json").json[0]["strategy"] == "gather"
         done = cli("plan", "nothing")
         assert (done.code, done.out) == (1, "")
@@ -260,10 +260,10 @@ def test_serving_the_demo(cli: Cli) -> None:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
-        assert select.select([process.stdout], [], [], 20)[0]
+        assert select.select([process.stdout], [], [], 60)[0]
         assert process.stdout.readline().startswith("ready unix:")
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.communicate()

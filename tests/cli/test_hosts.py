@@ -154,7 +154,7 @@ def test_add_over_all_transports_and_check(cli: Cli, clean_lab: Lab) -> None:
         ("h3", "lxd"),
         ("i1", "incus"),
     ]
-    assert all(0 < host["round_trip"] < 1 for host in done.json)
+    assert all(0 < host["round_trip"] < 10 for host in done.json)  # seconds
     done = cli("host", "check")
     assert done.code == 1
     rows = {line.split()[0]: line for line in done.out.splitlines()}

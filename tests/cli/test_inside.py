@@ -15,7 +15,6 @@ from tests.lab.lab import Lab
 HOSTS = ("h1", "h2", "h3", "i1")
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("host", HOSTS)
 def test_exec_streams_and_gives_the_commands_own_exit_code(clean_lab: Lab, cli: Cli, host: str) -> None:
     make(clean_lab, host, "c1")
@@ -28,7 +27,6 @@ def test_exec_streams_and_gives_the_commands_own_exit_code(clean_lab: Lab, cli: 
     assert cli.process("exec", "c1", "--", "not-a-command").code == 127
 
 
-@pytest.mark.timeout(120)
 def test_what_exec_refuses(clean_lab: Lab, cli: Cli) -> None:
     for host in ("h1", "h2"):
         make(clean_lab, host, "twin")
@@ -41,7 +39,6 @@ def test_what_exec_refuses(clean_lab: Lab, cli: Cli) -> None:
     assert cli.process("console", "h1:twin").code == 2  # there is no terminal
 
 
-@pytest.mark.timeout(120)
 def test_exec_on_several(clean_lab: Lab, cli: Cli) -> None:
     for host in ("h1", "i1"):
         make(clean_lab, host, f"c-{host}")
@@ -56,7 +53,6 @@ def test_exec_on_several(clean_lab: Lab, cli: Cli) -> None:
     assert (done.code, done.out) == (1, "── h1:c-h1\nc-h1\n── i1:c-i1 (exit code 1)\nc-i1\n")
 
 
-@pytest.mark.timeout(120)
 def test_files(clean_lab: Lab, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(clean_lab, "h3", "c1")
     cli.on(clean_lab)
@@ -72,29 +68,28 @@ def test_files(clean_lab: Lab, cli: Cli, tmp_path: Path, monkeypatch: pytest.Mon
     assert (folder / "a").read_text() == "content"
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("host", HOSTS)
 def test_a_shell_on_a_terminal(clean_lab: Lab, cli: Cli, host: str) -> None:
     make(clean_lab, host, "c1")
     cli.on(clean_lab)
     with Terminal("-m", "lxdpm_tui", *cli.options, "shell", f"{host}:c1", size=(90, 30)) as terminal:
         before = termios.tcgetattr(terminal.master)
-        terminal.until(b"Leave with")
-        terminal.until(b"# ")
+        terminal.until(b"Leave with", 60)
+        terminal.until(b"# ", 60)
         assert termios.tcgetattr(terminal.master) != before
         terminal.press(b"stty size\r")
-        terminal.until(b"30 90")
+        terminal.until(b"30 90", 60)
         terminal.press(b"exit 5\r")
-        assert terminal.ended() == 5
+        assert terminal.ended(60) == 5
         assert termios.tcgetattr(terminal.master) == before
     with Terminal("-m", "lxdpm_tui", *cli.options, "shell", f"{host}:c1", "--", "sleep", "100") as terminal:
+        terminal.until(b"Leave with", 60)
         terminal.quiet()
         terminal.press(b"~.")
-        assert terminal.ended() == 255
+        assert terminal.ended(60) == 255
         assert termios.tcgetattr(terminal.master)[3] & termios.ICANON
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("host", HOSTS)
 def test_the_console_of_an_instance(clean_lab: Lab, cli: Cli, host: str) -> None:
     make(clean_lab, host, "c1")
@@ -102,8 +97,8 @@ def test_the_console_of_an_instance(clean_lab: Lab, cli: Cli, host: str) -> None
     for _ in range(2):  # it can be attached to again after it was left
         with Terminal("-m", "lxdpm_tui", *cli.options, "console", f"{host}:c1") as terminal:
             before = termios.tcgetattr(terminal.master)
-            terminal.until(b"Console of")
+            terminal.until(b"Console of", 60)
             terminal.quiet()
             terminal.press(b"\r~.")
-            assert terminal.ended() == 0
+            assert terminal.ended(60) == 0
             assert termios.tcgetattr(terminal.master) == before

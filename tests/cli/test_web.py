@@ -26,13 +26,13 @@ async def web(folder: Path, port: int, *words: str) -> AsyncIterator[tuple[str, 
     process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(90):
             found = READY.match((await process.stdout.readline()).decode())
         assert found is not None
         yield found[1], found[2]
     finally:
         process.terminate()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await process.wait()
         process._transport.close()  # type: ignore[attr-defined]
 
@@ -40,7 +40,7 @@ async def web(folder: Path, port: int, *words: str) -> AsyncIterator[tuple[str, 
 async def shown(socket: aiohttp.ClientWebSocketResponse, words: str) -> None:
     """Returns once the console has written the words."""
     got = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(90):
         async for message in socket:
             if message.type is aiohttp.WSMsgType.BINARY:
                 got += re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", message.data.decode(errors="replace"))
@@ -49,7 +49,6 @@ async def shown(socket: aiohttp.ClientWebSocketResponse, words: str) -> None:
     raise AssertionError(f"it ended without {words!r}: {got[-500:]}")
 
 
-@pytest.mark.timeout(200)
 async def test_the_console_in_a_browser(tmp_path: Path, unused_tcp_port: int) -> None:
     async with web(tmp_path, unused_tcp_port) as (origin, path):
         jar = aiohttp.CookieJar(unsafe=True)

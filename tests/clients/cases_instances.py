@@ -267,7 +267,7 @@ def backups(c: Commands) -> None:
 
 def console(c: Commands) -> None:
     with instance(c) as name:
-        c("exec", name, "--", "sh", "-c", "echo to the console > /dev/console")
+        c("exec", name, "--", "sh", "-c", "echo to the console > /dev/console; sleep 2")
         c("console", name, "--show-log", has="to the console")
         c("info", name, "--show-log", has="Log:")
         shown = c.typed("console", name, keys=(("To detach", "\x01"),), last="q")  # it looks at the first byte it reads
@@ -294,7 +294,7 @@ def operations(c: Commands) -> None:
         c.check(rows[made["id"]]["status"] == "Running", rows)
         c("operation", "show", made["id"], has="status: Running")
         c("exec", name, "--", "killall", "sleep")
-        ended = c.query(f"/1.0/operations/{made['id']}/wait?timeout=10")
+        ended = c.query(f"/1.0/operations/{made['id']}/wait?timeout=50")
         c.check(ended["status_code"] == 200 and ended["metadata"]["return"] in (137, 143), ended)
 
 

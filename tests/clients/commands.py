@@ -101,12 +101,12 @@ class Commands:
     # -- running
 
     def __call__(
-        self, *words: str, stdin: str | bytes = b"", code: int = 0, has: str = "", deadline: float = 60
+        self, *words: str, stdin: str | bytes = b"", code: int = 0, has: str = "", deadline: float = 120
     ) -> str:
         """Standard output of a command that must end with this exit code, and with `has` in what it says."""
         return self.run(*words, stdin=stdin, code=code, has=has, deadline=deadline).out
 
-    def run(self, *words: str, stdin: str | bytes = b"", code: int = 0, has: str = "", deadline: float = 60) -> Done:
+    def run(self, *words: str, stdin: str | bytes = b"", code: int = 0, has: str = "", deadline: float = 120) -> Done:
         self._begin(words)
         data = stdin.encode() if isinstance(stdin, str) else stdin
         try:
@@ -144,13 +144,13 @@ class Commands:
 
     @contextmanager
     def reading(self, *words: str) -> Iterator[Iterator[str]]:
-        """A command that goes on, as `monitor` does, until the block ends; the lines it says, for 20 s at most."""
+        """A command that goes on, as `monitor` does, until the block ends; the lines it says, for 90 s at most."""
         self._begin(words)
         with subprocess.Popen(
             [self.program, *words], stdout=subprocess.PIPE, env=self.environment, cwd=self.folder, text=True
         ) as process:
             assert process.stdout is not None
-            limit = threading.Timer(20, process.kill)
+            limit = threading.Timer(90, process.kill)
             limit.start()
             try:
                 yield iter(process.stdout)
@@ -172,7 +172,7 @@ class Commands:
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                     env=self.environment,
-                    timeout=30,
+                    timeout=120,
                     check=False,
                 )
 
@@ -196,7 +196,7 @@ class Commands:
             [self.program, *words], stdin=theirs, stdout=theirs, stderr=theirs, env=self.environment, cwd=self.folder
         ) as process:
             os.close(theirs)
-            limit = threading.Timer(30, process.kill)
+            limit = threading.Timer(90, process.kill)
             limit.start()
             try:
                 with suppress(OSError):  # EIO: the command has ended
@@ -278,4 +278,4 @@ def fingerprint(certificate: str) -> str:
 def certificate_of(address: str) -> str:
     """The PEM certificate that a server shows; address: "https://host:port"."""
     host, _, port = address.removeprefix("https://").rpartition(":")
-    return ssl.get_server_certificate((host, int(port)), timeout=10)
+    return ssl.get_server_certificate((host, int(port)), timeout=60)

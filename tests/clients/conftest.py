@@ -49,7 +49,7 @@ def fleet(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         yield Server(address, commands.certificate_of(address), identity, fleet=True, others=raw(lab, "h2"))
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         process.stdout.close()
         remove_images(lab)
         lab.clean()
@@ -68,7 +68,7 @@ def enrol(socket: Path, folder: Path, certificate: Path) -> None:
         env={"PATH": PATH, "HOME": str(folder), "LXD_CONF": str(folder)},
         capture_output=True,
         check=True,
-        timeout=30,
+        timeout=60,
     )
 
 

@@ -53,7 +53,7 @@ def playbook(server: Server, state: str) -> list[dict[str, Any]]:
                 "profiles": ["default", "web"],
                 "config": {"user.role": "web"},
                 "wait_for_ipv4_addresses": state == "started",
-                "timeout": 60,
+                "timeout": 120,
                 "force_stop": True,
             }
         }
@@ -77,7 +77,7 @@ def play(folder: Path, server: Server, state: str) -> dict[str, int]:
             "ANSIBLE_STDOUT_CALLBACK": "json", "ANSIBLE_DEPRECATION_WARNINGS": "0", "ANSIBLE_LOCAL_TEMP": str(folder),
             "SSL_CERT_FILE": str(folder / "server.crt"),
         },
-        capture_output=True, timeout=110, check=False, text=True, cwd=folder,
+        capture_output=True, timeout=200, check=False, text=True, cwd=folder,
     )  # fmt: skip
     assert "{" in done.stdout, (done.stdout, done.stderr)
     told = json.loads(done.stdout[done.stdout.index("{") :])
@@ -87,7 +87,7 @@ def play(folder: Path, server: Server, state: str) -> dict[str, int]:
     return found
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_a_playbook_twice(lab: Lab, fleet: Server, tmp_path: Path) -> None:
     first = play(tmp_path, fleet, "started")
     assert (first["ok"], first["changed"], first["failures"]) == (3, 3, 0)

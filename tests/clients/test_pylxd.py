@@ -63,7 +63,7 @@ def ended() -> Iterator[None]:
     for thread in threading.enumerate():
         if isinstance(thread, WebSocketManager):
             thread.stop()
-            thread.join(10)
+            thread.join(60)
     gc.collect()  # so that it does not happen in another test, which would be blamed
 
 
@@ -278,7 +278,7 @@ def test_operations_and_events(user: User) -> None:
     events = client.events(_hearing(heard, deleted), event_types={EventType.Operation, EventType.Lifecycle})
     listening = threading.Thread(target=listen, args=(events,), daemon=True)
     listening.start()
-    assert started.wait(10)
+    assert started.wait(60)
     answer = client.api.instances["py1"].exec.post(
         json={"command": ["sleep", "60"], "wait-for-websocket": False, "interactive": False}
     )
@@ -288,9 +288,9 @@ def test_operations_and_events(user: User) -> None:
     operation.wait()
     made.stop(wait=True)
     made.delete(wait=True)
-    assert deleted.wait(10)
+    assert deleted.wait(60)
     events.close()
-    listening.join(10)
+    listening.join(60)
     assert not listening.is_alive()
     actions = {event["metadata"].get("action") for event in heard if event["type"] == "lifecycle"}
     assert actions >= {"instance-stopped", "instance-deleted"}

@@ -1,11 +1,41 @@
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 from textual.pilot import Pilot
 
+from lxdpm_tui.console import messages, type_ahead
 from tests.console.world import World, console, fill, until
+
+
+async def _idle(min_sleep: float = 0.02, max_sleep: float = 1.0) -> None:
+    """Until the event loop has nothing left to do and no key waits; no longer than max_sleep seconds of CPU time.
+
+    Textual's own takes a process that got no CPU for a moment for one that is through with its work.
+    """
+    loop = asyncio.get_running_loop()
+    latest, spent = loop.time() + 20.0, time.process_time() + max_sleep
+    await asyncio.sleep(0.02)
+    calm = 0
+    while calm < 3 and loop.time() < latest and time.process_time() < spent:
+        if any(task.get_name() == "keys" for task in asyncio.all_tasks()):
+            calm = 0
+            await asyncio.sleep(0.005)
+        else:
+            await asyncio.sleep(0)
+            calm = 0 if loop._ready else calm + 1  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is: when `press` returns the keys have done what they do, and words stay to be read."""
+    monkeypatch.setattr("textual.app.wait_for_idle", _idle)
+    monkeypatch.setattr("textual.pilot.wait_for_idle", _idle)
+    monkeypatch.setattr(type_ahead, "PATIENCE", 20.0)
+    monkeypatch.setattr(messages, "SHOWN_FOR", 120.0)
 
 
 @pytest.fixture

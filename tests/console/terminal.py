@@ -62,16 +62,16 @@ class Terminal:
         self.output += found
         return found
 
-    def until(self, text: bytes, seconds: float = 30.0) -> None:
-        """Read until it wrote that; fails when it did not in time."""
+    def until(self, text: bytes, seconds: float = 60.0, *, after: bytes = b"") -> None:
+        """Read until it wrote that, behind `after`; fails when it did not in time."""
         deadline = time.monotonic() + seconds
-        while text not in self.output:
+        while text not in self.output.partition(after)[2] if after else text not in self.output:
             if time.monotonic() > deadline or (self.child.poll() is not None and not self.read(0.2)):
                 raise AssertionError(f"{text!r} never came; the end of what came: {self.output[-2000:]!r}")
             self.read(0.05)
 
-    def quiet(self, seconds: float = 0.6, within: float = 20.0) -> None:
-        """Read until nothing was written for that long."""
+    def quiet(self, seconds: float = 0.6, within: float = 60.0) -> None:
+        """Read until nothing was written for that long; fails when it never stops."""
         deadline = time.monotonic() + within
         while self.read(seconds):
             if time.monotonic() > deadline:
@@ -80,7 +80,7 @@ class Terminal:
     def press(self, keys: bytes) -> None:
         os.write(self.master, keys)
 
-    def ended(self, seconds: float = 15.0) -> int:
+    def ended(self, seconds: float = 60.0) -> int:
         """Its exit code; fails when it is still there after that."""
         deadline = time.monotonic() + seconds
         while self.child.poll() is None:

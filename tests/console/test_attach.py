@@ -47,7 +47,7 @@ def console(state: Path, *options: str) -> Iterator[OnHosts]:
         window.run("kill-server")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_second_console_attaches(clean_lab: Lab, tmp_path: Path) -> None:
     state = paths_of(clean_lab, tmp_path).state_dir
     hosts = tmp_path / "hosts.toml"
@@ -62,17 +62,18 @@ def test_a_second_console_attaches(clean_lab: Lab, tmp_path: Path) -> None:
         assert (state / "unix.socket").is_socket()
         assert (state / "unix.socket").stat().st_mode & 0o007 == 0
         first.command("launch busybox from-first --target h1 --no-start")
-        second.until(lambda screen: "from-first" in screen and "Stopped" in screen, 15)
+        second.until(lambda screen: "from-first" in screen and "Stopped" in screen)
         second.command("launch busybox from-second --target h2 --no-start")
-        first.until(lambda screen: "from-second" in screen, 15)
+        first.until(lambda screen: "from-second" in screen)
         first.keys("5")
-        first.until(lambda screen: screen.count("Creating instance") == 2 and screen.count("Success") == 2, 15)
+        first.until(lambda screen: screen.count("Creating instance") == 2 and screen.count("Success") == 2)
         second.keys("5")
-        second.until(lambda screen: screen.count("Creating instance") == 2 and screen.count("Success") == 2, 15)
+        second.until(lambda screen: screen.count("Creating instance") == 2 and screen.count("Success") == 2)
         first.keys("q")
-        second.until(lambda screen: "unreachable" in screen, 15)
+        second.until(lambda screen: "unreachable" in screen)
+        first.until(lambda _: first.run("display-message", "-p", "#{pane_dead}").strip() == "1")
         assert not (state / "unix.socket").exists()
         with console(state, *options) as third:
             third.until(lambda screen: "from-second" in screen and "all well" in screen)
-            second.until(lambda screen: "all well" in screen, 30)
+            second.until(lambda screen: "all well" in screen, 90)
         second.keys("q")

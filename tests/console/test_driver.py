@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
+import termios
 import time
 
 import pytest
@@ -74,3 +76,18 @@ def test_textual_still_has_what_it_leans_on() -> None:
 
 async def test_nothing_is_metered_without_a_terminal(pilot: Pilot[int]) -> None:
     assert link_of(pilot.app) is None
+
+
+def test_a_serial_line_knows_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "90")
+    monkeypatch.setenv("LINES", "30")
+    ours, theirs = os.openpty()
+    try:
+        driver = ConsoleDriver.__new__(ConsoleDriver)
+        driver.fileno = theirs
+        assert driver._get_terminal_size() == (90, 30)
+        termios.tcsetwinsize(theirs, (24, 80))
+        assert driver._get_terminal_size() == (80, 24)
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -108,6 +108,22 @@ async def test_values_come_back_after_a_failed_task(pilot: Pilot[int], world: Wo
     assert screen.values["name"] == ""
 
 
+async def test_values_come_back_after_a_task_that_ended_at_once(pilot: Pilot[int], world: World) -> None:
+    """Before anybody could say which form it is of."""
+    ends = Status.FAILURE
+    world.tasks.subscribe(lambda task: None if task.status.final else task.finish(ends, "h1: no room"))
+    screen = await form(pilot, "n")
+    screen.field("image").value = "debian/12"
+    screen.field("name").value = "shop"
+    await begun(pilot, world)
+    screen = await form(pilot, "n")
+    assert screen.values["name"] == "shop"
+    assert "attempt that failed" in screen.error
+    ends = Status.SUCCESS
+    await begun(pilot, world)
+    assert (await form(pilot, "n")).values["name"] == ""
+
+
 async def test_a_form_that_is_left_keeps_its_draft(pilot: Pilot[int], world: World) -> None:
     screen = await form(pilot, "n")
     screen.field("image").value = "debian/12"

@@ -21,6 +21,7 @@ def main(pilot: Pilot[int]) -> MainScreen:
 async def line(pilot: Pilot[int], text: str) -> None:
     """Type a `:` line and enter."""
     await pilot.press("colon")
+    await until(pilot, lambda: pilot.app.focused is main(pilot).prompt.input and main(pilot).prompt.sign == ":")
     main(pilot).prompt.input.value = text
     await pilot.press("enter")
     await pilot.pause()
@@ -47,7 +48,7 @@ async def test_a_filter_on_the_line_keeps_its_quotes_and_backslashes(pilot: Pilo
 async def test_a_wrong_filter_is_told_and_nothing_changes(pilot: Pilot[int]) -> None:
     await line(pilot, "hosts")
     await line(pilot, "instances colour:red")
-    assert "there is no field colour" in shown(pilot)
+    await until(pilot, lambda: "there is no field colour" in shown(pilot))
     await pilot.press("escape")
     assert main(pilot).place == "hosts"
 
@@ -55,7 +56,7 @@ async def test_a_wrong_filter_is_told_and_nothing_changes(pilot: Pilot[int]) -> 
 async def test_back_and_forward_with_crumbs(pilot: Pilot[int]) -> None:
     await line(pilot, "hosts @h")
     await line(pilot, "images")
-    assert "instances › hosts @h › images" in shown(pilot)
+    await until(pilot, lambda: "instances › hosts @h › images" in shown(pilot))
     await pilot.press("minus")
     assert (main(pilot).place, main(pilot).filters["hosts"]) == ("hosts", "@h")
     await pilot.press("left_square_bracket")
@@ -104,16 +105,14 @@ async def test_one_project_only(pilot: Pilot[int], world: World) -> None:
         world.inventory.update_host(host, projects=("default", "shop"))
     world.inventory.put("instances", Instance(host="h1", project="shop", name="till", status="Running"))
     await pilot.press("O")
-    assert main(pilot).prompt.input.value == "project "
-    assert "all  default  shop" in shown(pilot)
+    await until(pilot, lambda: main(pilot).prompt.input.value == "project " and "all  default  shop" in shown(pilot))
     await pilot.press(*"shop", "enter")
-    assert names(pilot) == ["till"]
-    assert "project shop" in shown(pilot)
+    await until(pilot, lambda: names(pilot) == ["till"] and "project shop" in shown(pilot))
     await line(pilot, "start till")
     await until(pilot, lambda: world.calls)
     assert world.last == ("start", {"instances": ["till"], "project": "shop"})
     await line(pilot, "project nowhere")
-    assert "there is no project nowhere" in shown(pilot)
+    await until(pilot, lambda: "there is no project nowhere" in shown(pilot))
     await pilot.press("escape")
     await line(pilot, "project all")
     assert len(names(pilot)) == 25
@@ -126,7 +125,7 @@ async def test_the_history_of_lines_is_there_the_next_day(world: World, tmp_path
     async with console(world, state_dir=tmp_path).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: len(world.figures) == 3)
         await pilot.press("colon", "up")
-        assert main(pilot).prompt.input.value == "hosts site"
+        await until(pilot, lambda: main(pilot).prompt.input.value == "hosts site")
 
 
 async def test_completion_of_filters_and_hosts(pilot: Pilot[int]) -> None:

@@ -24,6 +24,7 @@ from textual.widgets import Input, TextArea
 
 from lxdpm_tui.console.app import Console
 from lxdpm_tui.console.screens.main import MainScreen
+from lxdpm_tui.console.watching import Watching
 from lxdpm_tui.fleet.inventory import HostStatus
 from lxdpm_tui.tasks.task import Status, Task
 from tests.console.world import NOW, World, console, fill, key, opener, shown, until
@@ -39,11 +40,15 @@ def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
 
 @pytest.fixture(autouse=True)
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock of people stands still; the one that measures spans goes on. Times of day are in UTC."""
+    """The clock of people stands still; the one that measures spans goes on. Times of day are in UTC.
+
+    No load is sampled: how many samples there are depends on how long a picture took.
+    """
     monkeypatch.setenv("TZ", "UTC")
     monkeypatch.delenv("NO_COLOR", raising=False)
     time.tzset()
     monkeypatch.setattr(time, "time", lambda: NOW)
+    monkeypatch.setattr(Watching, "sample", lambda watching, now: False)
 
 
 @asynccontextmanager
@@ -193,10 +198,9 @@ def words_of(svg: str) -> list[str]:
 
 async def steady(pilot: Pilot[Any]) -> str:
     """The picture once nothing changes any more, and no host is being asked. Cursors do not blink."""
-    await until(pilot, lambda: "Asking the hosts" not in shown(pilot))
     last, same = "", 0
-    async with asyncio.timeout(60):
-        while same < 8:
+    async with asyncio.timeout(100):
+        while same < 8 or "Asking the hosts" in shown(pilot):
             for field in (*pilot.app.screen.query(Input), *pilot.app.screen.query(TextArea)):
                 field.cursor_blink = False
             await pilot.pause(0.05)

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import TextArea
 
+from lxdpm_tui.actions.plan import State, read
+from lxdpm_tui.actions.plan_make import make
 from lxdpm_tui.console.screens.confirm import ConfirmScreen
+from lxdpm_tui.console.screens.plan import PlanScreen
+from lxdpm_tui.console.screens.settings import SettingsScreen
 from tests.console.test_going import line, main
 from tests.console.world import World, console, shown, until
 
@@ -21,6 +26,11 @@ why = "people use it"
 
 [kept]
 filter = "name:=web-2"
+ask = "never"
+
+[settled]
+filter = "name:=web-3"
+acts = ["edit"]
 ask = "never"
 """
 
@@ -70,11 +80,57 @@ async def test_what_was_typed_already_is_not_asked_for_again(guarded: Pilot[int]
     assert world.last[0] == "delete"
 
 
-@pytest.mark.parametrize("words", ["stop web-2 --yes", "delete web-2 --yes", "stop web-1 web-2 --yes"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "stop web-2 --yes",
+        "delete web-2 --yes",
+        "stop web-1 web-2 --yes",
+        "bulk stop web-2 --yes",
+        "bulk stop --filter name:~web-2$ --yes",
+        "edit instance web-2 x --yes",
+        "edit instance h1:web-2 x --yes",
+    ],
+)
 async def test_what_is_held_back_runs_on_no_way(guarded: Pilot[int], world: World, words: str) -> None:
     await line(guarded, words)
     await until(guarded, lambda: "held back by guard kept" in shown(guarded))
     assert not world.calls
+
+
+async def test_a_plan_in_a_file_is_held_back_by_what_is_left_of_it(
+    guarded: Pilot[int], world: World, tmp_path: Path
+) -> None:
+    file = tmp_path / "stop.json"
+    rows = [row for row in world.inventory.all_instances() if row.name in ("web-2", "web-5")]
+    plan = make(world.inventory, "stop", rows, {})
+    file.write_text(plan.to_json())
+    await line(guarded, f"run {file}")
+    await until(guarded, lambda: "held back by guard kept" in shown(guarded))
+    assert not world.calls
+    next(item for item in plan.items if item.name == "web-2").state = State.DONE
+    file.write_text(plan.to_json())
+    await line(guarded, f"run {file}")
+    await until(guarded, lambda: world.calls)
+    assert read(world.last[1]["plan"]) == plan
+
+
+async def test_settings_are_guarded_on_every_way_to_them(guarded: Pilot[int], world: World) -> None:
+    await guarded.press("slash", *"name:=web-3", "enter", "c")
+    await until(guarded, lambda: isinstance(guarded.app.screen, SettingsScreen))
+    guarded.app.screen.query_one("#field-config TextArea", TextArea).text = "user.a=b"
+    await guarded.press("ctrl+s")
+    await until(guarded, lambda: isinstance(guarded.app.screen, PlanScreen))
+    await guarded.press("enter")
+    await until(guarded, lambda: "held back by guard settled" in shown(guarded))
+    assert not world.calls
+
+
+async def test_a_guard_over_an_act_that_only_plans_have_is_no_mistake(guarded: Pilot[int], tmp_path: Path) -> None:
+    (tmp_path / "guards.toml").write_text('[a]\nfilter = ""\nacts = ["configure", "snapshot"]\n')
+    os.utime(tmp_path / "guards.toml", (1, 1))
+    await until(guarded, lambda: list(main(guarded).personal.files.guards) == ["a"])
+    assert "there is no action" not in shown(guarded)
 
 
 async def test_a_bulk_act_is_held_back_and_others_go_on(guarded: Pilot[int], world: World) -> None:

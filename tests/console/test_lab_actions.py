@@ -246,7 +246,7 @@ async def without_hosts(lab: Lab, folder: Path) -> AsyncIterator[tuple[Pilot[int
         yield pilot, app
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 async def test_what_is_typed_of_hosts_is_done(clean_lab: Lab, tmp_path: Path) -> None:
     async with without_hosts(clean_lab, tmp_path) as (pilot, app):
         await typed(pilot, of_hosts(clean_lab, tmp_path / "hosts.toml", app))

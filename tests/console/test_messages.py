@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from lxdpm_tui.console.messages import SHOWN_FOR, Messages
+from lxdpm_tui.console import messages as module
+from lxdpm_tui.console.messages import Messages
 
 
 def test_a_plain_word_goes_by_itself() -> None:
     messages = Messages()
     messages.say(100.0, "info", "done")
-    assert messages.current(100.0 + SHOWN_FOR - 1) is not None
-    assert messages.current(100.0 + SHOWN_FOR + 1) is None
+    assert messages.current(100.0 + module.SHOWN_FOR - 1) is not None
+    assert messages.current(100.0 + module.SHOWN_FOR + 1) is None
 
 
 def test_a_failure_stays_until_it_was_seen() -> None:

@@ -43,6 +43,7 @@ async def test_other_keys_at_once_and_in_footer_and_help(own: Pilot[int], world:
     await until(own, lambda: world.calls)
     assert [call for call, _ in world.calls] == ["start"]
     await own.press("question_mark")
+    await until(own, lambda: isinstance(own.app.screen, ReadingScreen))
     screen = own.app.screen
     assert isinstance(screen, ReadingScreen)
     assert any((each.label, each.value) == ("f5", "start  (marked rows too)") for each in screen.lines)
@@ -66,8 +67,7 @@ async def test_a_view_is_saved_and_opened_again(own: Pilot[int], tmp_path: Path)
     await line(own, "instances status:running")
     await line(own, "sort -name")
     await line(own, "columns name,user.nothing,config.user.tag,host")
-    assert "TAG" in shown(own)
-    assert "web" in shown(own)
+    await until(own, lambda: "TAG" in shown(own) and "web" in shown(own))
     await line(own, "save-view mine")
     await line(own, "instances web-1")
     await line(own, "sort memory")
@@ -77,7 +77,7 @@ async def test_a_view_is_saved_and_opened_again(own: Pilot[int], tmp_path: Path)
     assert [column.id for column in table.columns] == ["name", "path:user.nothing", "path:config.user.tag", "host"]
     assert 'filter = "status:running"' in (tmp_path / "views.toml").read_text()
     await line(own, "view nothing")
-    assert "there is no view nothing; there are mine" in shown(own)
+    await until(own, lambda: "there is no view nothing; there are mine" in shown(own))
 
 
 async def test_the_command_line_names_a_view(world: World, tmp_path: Path) -> None:
@@ -130,6 +130,14 @@ async def test_rows_by_host_first(own: Pilot[int]) -> None:
     assert (hosts(), main(own).table.view.reverse) == (sorted(apart), True)
 
 
+async def test_rows_that_are_on_no_one_host_are_not_grouped_by_it(own: Pilot[int], tmp_path: Path) -> None:
+    write(tmp_path / "views.toml", '[mine]\nplace = "hosts"\ngrouped = true\n')
+    await until(own, lambda: main(own).personal.files.views)
+    await line(own, "view mine")
+    await until(own, lambda: "view mine: hosts cannot be grouped by host" in shown(own))
+    assert [key.host for key in main(own).table.view.keys] == ["h1", "h2", "h3", "h4"]
+
+
 async def test_a_click_on_a_header_is_remembered_too(own: Pilot[int]) -> None:
     x = next(slot.x for slot in main(own).table._slots if slot.column.id == "host")
     await own.click(main(own).table, offset=(x + 3, 0))
@@ -169,15 +177,14 @@ async def test_a_theme_of_ones_own(own: Pilot[int], tmp_path: Path) -> None:
     await line(own, "theme sea")
     assert own.app.theme_variables["primary"] == "#00FFFF"
     await line(own, "theme lake")
-    assert "themes: " in shown(own)
+    await until(own, lambda: "themes: " in shown(own))
 
 
 async def test_sixteen_colours(world: World) -> None:
     async with console(world).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: world.figures)
         await line(pilot, "theme lxdpm-ansi")
-        await pilot.pause()
-        assert "web-1" in shown(pilot)
+        await until(pilot, lambda: "web-1" in shown(pilot))
         assert pilot.app.theme_variables["primary"] == "ansi_bright_blue"
 
 

@@ -16,6 +16,7 @@ from lxdpm_tui.console.screens.main import MainScreen
 from lxdpm_tui.console.screens.plan import PlanScreen
 from lxdpm_tui.fleet.inventory import Instance
 from lxdpm_tui.tasks.task import Status, Task
+from tests.console.test_comfort import chosen
 from tests.console.world import World, shown, until
 
 CALL = (Call("PUT", "/1.0/instances/x/state", {"action": "stop"}),)
@@ -51,12 +52,17 @@ def make(states: Sequence[State], hosts: int = 2, **limits: int) -> Plan:
 
 async def test_limits_are_chosen_before_it_runs(pilot: Pilot[int], world: World) -> None:
     screen = await opened(pilot, "ctrl+a", "x")
-    assert "Stop 24 instances on 4 hosts (project default)" in shown(pilot)
+    await until(pilot, lambda: "Stop 24 instances on 4 hosts (project default)" in shown(pilot))
     assert keys(screen) == ["enter", "f", "w", "h", "c", "e", "s", "esc"]
     await pilot.press("w", "w", "c", "c", "h", "e", "f")
-    assert "4 canaries first, one wave, 8 at once on a host; on error continue" in shown(pilot)
+    await until(
+        pilot,
+        lambda: (
+            "4 canaries first, one wave, 8 at once on a host; on error continue" in shown(pilot)
+            and '"force":true' in shown(pilot)
+        ),
+    )
     assert "canary: 4 instances" in shown(pilot)
-    assert '"force":true' in shown(pilot)
     await pilot.press("enter")
     await until(pilot, lambda: "Type  24  to go on" in shown(pilot))  # many: typed although it can be taken back
     await pilot.press("2", "4", "enter")
@@ -71,7 +77,7 @@ async def test_no_means_that_nothing_is_done_and_the_marks_stay(pilot: Pilot[int
     await pilot.press("escape")
     await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
     assert not world.calls
-    assert "2 marked" in shown(pilot)
+    await until(pilot, lambda: "2 marked" in shown(pilot))
 
 
 async def test_a_refused_run_is_said_and_the_plan_stays(pilot: Pilot[int], world: World) -> None:
@@ -86,12 +92,14 @@ async def test_the_plan_is_saved_as_run_takes_it(pilot: Pilot[int], tmp_path: Pa
     screen = await opened(pilot, "space", "space", "t")
     await pilot.press("s")
     field = screen.query_one("#plan-input")
+    await until(pilot, lambda: field.display and pilot.app.focused is field)
     assert field.value.startswith("start-2-")  # type: ignore[attr-defined]
     field.value = str(tmp_path / "p.json")  # type: ignore[attr-defined]
     await pilot.press("enter")
     await until(pilot, lambda: (tmp_path / "p.json").exists() and (tmp_path / "p.json").read_text().endswith("}\n"))
     assert read((tmp_path / "p.json").read_text()) == screen.plan
     await pilot.press("s")
+    await until(pilot, lambda: field.display and pilot.app.focused is field)
     field.value = "/nowhere/p.json"  # type: ignore[attr-defined]
     await pilot.press("enter")
     await until(pilot, lambda: "/nowhere/p.json: No such file" in shown(pilot))
@@ -116,6 +124,7 @@ async def test_a_pause_is_said_and_its_board_is_in_the_tasks(pilot: Pilot[int], 
     await pilot.press("5")
     await until(pilot, lambda: "paused: 1 fa" in shown(pilot))
     screen = await opened(pilot, "b")
+    await until(pilot, lambda: "Paused: 1 failed: h2" in shown(pilot) and "wave 2 (2 of 2)" in shown(pilot))
     text = shown(pilot)
     assert "wave 2 (2 of 2), 3 of 6 done, 1 failed" in text
     assert "Paused: 1 failed: h2: it was lost in the middle of it: no route" in text
@@ -204,7 +213,12 @@ async def test_bulk_without_names_is_about_the_marked_rows(pilot: Pilot[int], wo
     assert [item.name for item in read(world.last[1]["plan"]).items] == ["web-1", "web-2"]
     await pilot.press("escape")
     await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
-    assert "marked" not in shown(pilot)
+    await until(pilot, lambda: "marked" not in shown(pilot))
+
+
+async def test_bulk_over_an_empty_table_says_so(pilot: Pilot[int], world: World) -> None:
+    await pilot.press("slash", *"nothing", "enter", "colon", *"bulk stop", "enter")
+    await until(pilot, lambda: "bulk: no instances to stop" in shown(pilot))
 
 
 async def test_bulk_by_a_filter_and_what_it_refuses(pilot: Pilot[int], world: World) -> None:
@@ -225,7 +239,8 @@ async def test_bulk_by_a_filter_and_what_it_refuses(pilot: Pilot[int], world: Wo
 async def test_the_palette_leads_to_the_plan(pilot: Pilot[int], world: World) -> None:
     await pilot.press("ctrl+p", *":bulk")
     await until(pilot, lambda: "does bulk" in shown(pilot))
-    await pilot.press("down", "enter")
+    await chosen(pilot, ":bulk")
+    await pilot.press("enter")
     await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen) and ":bulk" in shown(pilot))
     await pilot.press(*"start web-1 web-2", "enter")
     await until(pilot, lambda: "Start 2 instances on 1 host (project default)" in shown(pilot))
@@ -247,10 +262,9 @@ async def test_a_command_in_marked_instances_goes_by_a_plan(pilot: Pilot[int], w
     plan.items[1].error, plan.state, plan.why = "h1: exit code 3", "paused", "1 failed: h1: exit code 3"
     world.task.update(metadata={"plan": plan.to_dict()})
     await until(pilot, lambda: "up 3 days" in shown(pilot) and "no such thing" in shown(pilot))
-    assert ("o", "output") in plan_screen(pilot).offered()
+    await until(pilot, lambda: "o output" in shown(pilot) and "esc leave it" in shown(pilot))
     await pilot.press("o")
-    await until(pilot, lambda: "1 failed, 1 done" in shown(pilot))
-    assert "sh -c uptime" in shown(pilot)
+    await until(pilot, lambda: "1 failed, 1 done" in shown(pilot) and "sh -c uptime" in shown(pilot))
     await until(pilot, lambda: "no such thing" in shown(pilot))
     await pilot.press("down")
     await until(pilot, lambda: "no such thing" not in "\n".join(shown(pilot).splitlines()[9:]))

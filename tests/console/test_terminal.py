@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -29,7 +28,7 @@ class Tmux:
 
     def run(self, *arguments: str) -> str:
         done = subprocess.run(
-            ["tmux", "-L", self.name, "-f", "/dev/null", *arguments], capture_output=True, text=True, timeout=20
+            ["tmux", "-L", self.name, "-f", "/dev/null", *arguments], capture_output=True, text=True, timeout=60
         )
         return done.stdout
 
@@ -49,7 +48,7 @@ class Tmux:
     def keys(self, *names: str) -> None:
         self.run("send-keys", *names)
 
-    def until(self, met: Callable[[str], object], seconds: float = 40.0) -> str:
+    def until(self, met: Callable[[str], object], seconds: float = 60.0) -> str:
         """The screen when the condition holds for it."""
         deadline = time.monotonic() + seconds
         while True:
@@ -73,15 +72,15 @@ def tmux(tmp_path: Path) -> Iterator[Tmux]:
         tmux.run("kill-server")
 
 
-def gone(pid: int, seconds: float = 15.0) -> bool:
+def gone(pid: int, seconds: float = 60.0) -> bool:
     """Whether a process ends in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
             return True
-        if Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z":
+        if state == "Z":
             return True
         time.sleep(0.1)
     return False

@@ -54,7 +54,7 @@ async def test_the_screen_can_be_read_as_text(pilot: Pilot[int]) -> None:
     assert len(terminal_io.screen_text(pilot.app)) == 24
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(150)
 def test_a_terminal_that_goes_without_a_signal_ends_it_too() -> None:
     """As it is when it was not the controlling one: nobody sends SIGHUP, and reading gives nothing, for ever."""
     with Terminal("-m", "tests.console.scene", "still") as terminal:
@@ -62,4 +62,4 @@ def test_a_terminal_that_goes_without_a_signal_ends_it_too() -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
         os.dup2(nowhere, terminal.master)
         os.close(nowhere)
-        assert terminal.child.wait(40) == 0
+        assert terminal.child.wait(60) == 0

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
+from collections import deque
 from collections.abc import Callable
+
+import pytest
 
 from lxdpm_tui.console import turns
 
@@ -97,6 +100,21 @@ def test_a_socket_that_waits_for_its_turn_is_read_once() -> None:
 
     read, blocked = turns.run(main())
     assert (read, blocked) == (20, 0)
+
+
+class Otherwise(deque[object]):
+    """Callbacks as a Python to come may keep them."""
+
+
+def test_an_event_loop_that_is_not_known_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("collections.deque", Otherwise)
+        loop = turns.Loop()
+    try:
+        assert type(vars(loop)["_ready"]) is Otherwise
+        assert loop.run_until_complete(asyncio.sleep(0, 7)) == 7
+    finally:
+        loop.close()
 
 
 def test_it_is_an_event_loop_like_any_other() -> None:

@@ -342,6 +342,9 @@ def make_registry() -> Registry:
     )
     enter("exec", _INSTANCES, Param("run", "command"), Param("cwd", "where", default=""), _PROJECT,
           Param("timeout", "seconds", kind="integer"))  # fmt: skip
+    enter("edit", Param("kind", "of what", positional=True), Param("name", "which", positional=True),
+          Param("yaml", "the object", kind="file", positional=True), Param("was", "before"), _PROJECT,
+          danger=Danger.CONFIRM)  # fmt: skip
     enter("warning-ack", Param("warnings", "ids", many=True, positional=True), Param("again", "new", kind="flag"))
     enter("warning-delete", Param("warnings", "ids", many=True, positional=True), danger=Danger.CONFIRM)
     enter("image-alias-create", Param("fingerprint", "image", positional=True), name, _PROJECT)
@@ -397,7 +400,7 @@ def key(host: str, name: str) -> Key:
     return Key(host, "default", name)
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object], seconds: float = 15.0) -> None:
+async def until(pilot: Pilot[Any], condition: Callable[[], object], seconds: float = 40.0) -> None:
     """Let the console work until the condition holds; fails with what is on screen when it does not in time."""
     deadline = time.monotonic() + seconds
     while not condition():

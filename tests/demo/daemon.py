@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

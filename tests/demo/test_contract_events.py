@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
 
 import pytest
 
 from lxdpm_tui.demo import content
-from tests.demo.daemon import Daemon, Recording
+from tests.demo.daemon import PATIENCE, Daemon, Recording
 
 INSTANCE = "/1.0/instances/c1"
 METADATA = {"architecture": "x86_64", "creation_date": 1_700_000_000, "properties": {"os": "t"}}
@@ -88,10 +89,21 @@ async def test_running(daemon: Daemon) -> None:
             assert "requestor" in event(recording, f"instance-{action}")["metadata"]
 
 
+async def booted(daemon: Daemon) -> None:
+    """It has an address: its init takes signals by then. Before that one would be lost, and with it the shutdown."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            card = ((await daemon.get(f"{INSTANCE}/state"))["network"] or {}).get("eth0") or {}
+            if any(address["family"] == "inet" for address in card.get("addresses") or ()):
+                return
+            await asyncio.sleep(0.05)
+
+
 async def test_clean_shutdown(daemon: Daemon) -> None:
     await daemon.make("c1", start=True)
+    await booted(daemon)
     async with daemon.listening() as recording:
-        await daemon.do("PUT", f"{INSTANCE}/state", {"action": "stop", "timeout": 15})
+        await daemon.do("PUT", f"{INSTANCE}/state", {"action": "stop", "timeout": 60})
         await heard(daemon, recording, [("instance-shutdown", INSTANCE)], ["Stopping instance"])
 
 

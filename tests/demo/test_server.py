@@ -34,6 +34,7 @@ async def test_a_hanging_daemon_accepts_and_is_silent(sim: Pair) -> None:
 async def test_events_and_operations_wait_while_it_hangs(sim: Pair) -> None:
     daemon, server = sim
     async with daemon.listening() as recording:
+        server.state.pace = 20  # it is not over before the daemon hangs
         started = await daemon.call("POST", "/1.0/instances", {"name": "c1", "source": {"type": "none"}})
         server.hang()
         waiting = asyncio.create_task(daemon.end(started))
@@ -88,11 +89,11 @@ async def test_delay(sim: Pair) -> None:
 
 async def test_finished_operations_are_forgotten(sim: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     daemon, server = sim
-    monkeypatch.setattr("lxdpm_tui.demo.operations.KEPT", SOON)
+    monkeypatch.setattr("lxdpm_tui.demo.operations.KEPT", 3.0)
     answer = await daemon.call("POST", "/1.0/instances", {"name": "c1", "source": {"type": "none"}})
     assert await daemon.end(answer) == ("Success", "")
     assert (await daemon.call("GET", answer.json["operation"])).status == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await daemon.call("GET", answer.json["operation"])).status == 200:
             pass
     assert server.state.operations.by_id == {}

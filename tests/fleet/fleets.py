@@ -31,7 +31,7 @@ async def watched(
     try:
         await fleet.start()
         if read:
-            assert await fleet.until_known(20) == []
+            assert await fleet.until_known(60) == []
             for name in fleet.usable():
                 await settled(fleet, name)
         yield fleet
@@ -46,7 +46,7 @@ async def on_lab(lab: Lab, transports: Mapping[str, str] | None = None) -> Async
         yield fleet
 
 
-async def until(fleet: Fleet, holds: Callable[[], T], timeout: float = 20.0) -> T:
+async def until(fleet: Fleet, holds: Callable[[], T], timeout: float = 60.0) -> T:
     """Wait for something to become true of the inventory, looked at after each of its changes; gives its value."""
     changed = asyncio.Event()
     undo = fleet.inventory.subscribe(lambda _: changed.set())
@@ -63,7 +63,7 @@ async def until(fleet: Fleet, holds: Callable[[], T], timeout: float = 20.0) -> 
         undo()
 
 
-async def turns(holds: Callable[[], object], timeout: float = 10.0) -> None:
+async def turns(holds: Callable[[], object], timeout: float = 60.0) -> None:
     """Wait for what nothing tells of, by letting the event loop turn."""
     async with asyncio.timeout(timeout):
         while not holds():  # noqa: ASYNC110

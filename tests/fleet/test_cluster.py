@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from typing import Any
 
@@ -12,7 +13,8 @@ from lxdpm_tui.fleet.inventory import Key
 from tests.fleet.fleets import SERVER, error, host_of, script, settled, until, watched
 from tests.lab.lab import Lab
 
-SOON = 1.0  # seconds that a change may take to be shown
+SOON = 1.0  # seconds that a change may take to be shown, unless the machine stalls
+PATIENCE = 30.0  # seconds after which it was not shown; far less than until all is read again
 
 
 def entry(lab: Lab, name: str = "prod", through: str = "h1") -> HostConfig:
@@ -66,19 +68,25 @@ async def test_among_other_hosts_members_have_the_entrys_name_too(clean_cluster:
 
 
 async def test_launches_moves_and_deletions_are_seen_at_once(clean_cluster: Lab) -> None:
+    took = []
     async with watched([entry(clean_cluster)]) as fleet:
+
+        async def shown(*wanted: tuple[str, str]) -> None:
+            done = time.monotonic()
+            await until(fleet, lambda: where(fleet, "c1") == list(wanted), PATIENCE)
+            took.append(time.monotonic() - done)
+
         await asyncio.to_thread(create, clean_cluster, "c1", "h2")
-        done = time.monotonic()
-        await until(fleet, lambda: where(fleet, "c1") == [("h2", "Stopped")], SOON)
+        await shown(("h2", "Stopped"))
         await api(clean_cluster, "PUT", "/1.0/instances/c1/state", {"action": "start"})
-        await until(fleet, lambda: where(fleet, "c1") == [("h2", "Running")], SOON)
+        await shown(("h2", "Running"))
         await api(clean_cluster, "PUT", "/1.0/instances/c1/state", {"action": "stop", "force": True})
-        await until(fleet, lambda: where(fleet, "c1") == [("h2", "Stopped")], SOON)
+        await shown(("h2", "Stopped"))
         await api(clean_cluster, "POST", "/1.0/instances/c1?target=h1", {"name": "c1", "migration": True})
-        await until(fleet, lambda: where(fleet, "c1") == [("h1", "Stopped")], SOON)
+        await shown(("h1", "Stopped"))
         await api(clean_cluster, "DELETE", "/1.0/instances/c1")
-        await until(fleet, lambda: not where(fleet, "c1"), SOON)
-        assert time.monotonic() - done < 30
+        await shown()
+        assert statistics.median(took) < SOON, took
         assert not list(fleet.inventory.all_instances()), "nor is left what the move made on its way"
 
 
@@ -90,9 +98,9 @@ async def test_one_of_incus(clean_cluster: Lab) -> None:
             assert record.pools["default"].total > 0
             assert "incusbr0" in record.networks
         await asyncio.to_thread(create, clean_cluster, "c1", "i1")
-        await until(fleet, lambda: where(fleet, "c1") == [("i1", "Stopped")], SOON)
+        await until(fleet, lambda: where(fleet, "c1") == [("i1", "Stopped")], PATIENCE)
         await fleet.operate("i1", "POST", "/1.0/instances/c1", params={"target": "i2"}, json={"migration": True})
-        await until(fleet, lambda: where(fleet, "c1") == [("i2", "Stopped")], SOON)
+        await until(fleet, lambda: where(fleet, "c1") == [("i2", "Stopped")], PATIENCE)
         assert await fleet.tell_cluster("i2", maintenance=True)
         assert fleet.inventory.hosts["i2"].maintenance
         assert await fleet.tell_cluster("i2", maintenance=False)
@@ -109,7 +117,7 @@ async def test_requests_towards_a_member(clean_cluster: Lab) -> None:
         through = await fleet.hosts["h1"].get("/1.0/instances/c2")
         assert through["location"] == "h2", "what has a name is found through any member"
         await fleet.operate("h2", "POST", "/1.0/instances", json={"name": "c3", "source": {"type": "none"}})
-        await until(fleet, lambda: where(fleet, "c3") == [("h2", "Stopped")], SOON)
+        await until(fleet, lambda: where(fleet, "c3") == [("h2", "Stopped")], PATIENCE)
         seen: list[tuple[str, str]] = []
         fleet.subscribe_events(lambda host, _, event: seen.append((host, event.type)))
         await fleet.operate("h2", "PUT", "/1.0/instances/c2/state", json={"action": "start"})
@@ -123,24 +131,24 @@ async def test_a_member_that_is_down(clean_cluster: Lab) -> None:
     async with watched([entry(clean_cluster)]) as fleet:
         with clean_cluster.hosts["h2"].killed():
             record = fleet.inventory.hosts["h2"]
-            await until(fleet, lambda: not record.usable, 40)
+            await until(fleet, lambda: not record.usable, 90)
             assert "the cluster says Offline" in record.reason
             assert fleet.usable() == ["h1"]
             assert [host for host, _ in where(fleet, "c2")] == ["h2"], "its rows stay"
             assert fleet.silent() == [], "the cluster answers for it"
             assert fleet.distinct(["h2", "h1"]) == ["h1"]
-        await until(fleet, lambda: record.usable, 40)
+        await until(fleet, lambda: record.usable, 90)
 
 
 async def test_a_cluster_that_cannot_be_reached(clean_cluster: Lab) -> None:
     async with watched([entry(clean_cluster)]) as fleet:
         with clean_cluster.hosts["h1"].hung():
-            await until(fleet, lambda: not fleet.usable(), 20)
+            await until(fleet, lambda: not fleet.usable())
             [reason] = {record.reason for record in fleet.inventory.hosts.values()}
             assert reason, "both say why the cluster cannot be asked"
             assert fleet.silent() == ["h1"]
         fleet.watch("h2").retry_now()
-        await until(fleet, lambda: fleet.usable() == ["h1", "h2"], 20)
+        await until(fleet, lambda: fleet.usable() == ["h1", "h2"])
 
 
 async def test_one_that_was_never_reached_is_one_host() -> None:

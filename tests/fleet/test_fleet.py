@@ -20,7 +20,7 @@ from tests.fleet.fleets import API, SERVER, error, host_of, on_lab, script, unti
 from tests.lab.lab import Lab
 
 NOWHERE = HostConfig("gone", UnixAddress("/nowhere/unix.socket"))
-FOUND_LOST = 1.2 * HEARTBEAT + DEAD_AFTER + LOST_AFTER + 1
+FOUND_LOST = 1.2 * HEARTBEAT + DEAD_AFTER + LOST_AFTER + 30  # seconds; the commands go on for longer than that
 
 
 @pytest.fixture
@@ -44,13 +44,13 @@ async def test_fan_out_gives_errors_as_values_and_keeps_to_its_budget() -> None:
         hosts = [host_of(good, "good"), host_of(refuses, "refuses"), host_of(silent, "silent"), NOWHERE]
         async with watched(hosts) as fleet:
             began = time.monotonic()
-            found = await fleet.fan_out(lambda host: host.get(f"{API}/x"), fleet.hosts, budget=0.3)
-            assert time.monotonic() - began < 2
+            found = await fleet.fan_out(lambda host: host.get(f"{API}/x"), fleet.hosts, budget=3)
+            assert time.monotonic() - began < 20  # seconds; without a budget the silent one would have 30
             assert found["good"] == 7
             assert isinstance(found["refuses"], ApiError)
             assert (found["refuses"].host, found["refuses"].code) == ("refuses", 403)
             assert isinstance(found["silent"], TimedOut)
-            assert str(found["silent"]) == "silent: no answer within 0.3 s"
+            assert str(found["silent"]) == "silent: no answer within 3 s"
             assert isinstance(found["gone"], Unreachable)
             assert list(await fleet.fan_out(lambda host: host.get(API))) == ["good", "refuses", "silent"]
             with pytest.raises(ZeroDivisionError):
@@ -68,10 +68,10 @@ async def _mistake(_: object) -> float:
 async def test_fan_out_asks_all_at_once(fleet: Fleet, clean_lab: Lab) -> None:
     with clean_lab.hosts["h2"].hung():
         began = time.monotonic()
-        found = await fleet.fan_out(lambda host: host.server(), budget=1.0)
+        found = await fleet.fan_out(lambda host: host.server(), budget=3.0)
         took = time.monotonic() - began
     assert {name for name, answer in found.items() if isinstance(answer, HostError)} == {"h2"}
-    assert 1.0 <= took < 1.5
+    assert 3.0 <= took < 20
 
 
 # -- following a change
@@ -97,10 +97,11 @@ async def test_a_host_that_falls_silent_before_it_answers_is_lost() -> None:
             daemon.answers[API] = never
             fleet.watch("s1").retry_now()
             with pytest.raises(ConnectionLost, match=r"s1: it was lost in the middle of it: .*hung"):
-                await asyncio.wait_for(change, DEAD_AFTER + LOST_AFTER + 0.5)
+                await asyncio.wait_for(change, DEAD_AFTER + LOST_AFTER + 15)
 
 
-async def test_a_session_that_begins_anew_is_no_loss() -> None:
+async def test_a_session_that_begins_anew_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lxdpm_tui.fleet.fleet.LOST_AFTER", 60.0)  # the machine may stall meanwhile
     async with script() as daemon:
         answer = asyncio.Event()
 
@@ -114,11 +115,11 @@ async def test_a_session_that_begins_anew_is_no_loss() -> None:
             change = asyncio.create_task(fleet.operate("s1", "POST", f"{API}/x"))
             daemon.answers[f"{API}/profiles"] = _refuse
             await daemon.lifecycle("profile-updated", f"{API}/profiles/x")
-            await until(fleet, lambda: record.status == HostStatus.UNREACHABLE, 5)
+            await until(fleet, lambda: record.status == HostStatus.UNREACHABLE)
             daemon.answers[f"{API}/profiles"] = []
-            await until(fleet, lambda: record.status == HostStatus.ONLINE, 5)
+            await until(fleet, lambda: record.status == HostStatus.ONLINE)
             answer.set()
-            assert await asyncio.wait_for(change, 5) == {"made": True}
+            assert await asyncio.wait_for(change, 60) == {"made": True}
 
 
 async def test_a_host_that_was_down_already_is_tried_all_the_same() -> None:
@@ -181,7 +182,7 @@ async def test_a_daemon_killed_in_the_middle_of_an_operation(fleet: Fleet, clean
     began = await asyncio.gather(*(_long_operation(fleet, name) for name in clean_lab.hosts))
     for host in clean_lab.hosts.values():
         host.kill()
-    results = await asyncio.wait_for(asyncio.gather(*began, return_exceptions=True), 5)
+    results = await asyncio.wait_for(asyncio.gather(*began, return_exceptions=True), 30)
     assert all(isinstance(result, HostError) for result in results), results
 
 
@@ -196,7 +197,7 @@ async def _long_operation(fleet: Fleet, name: str) -> asyncio.Task[dict[str, Any
     )
     sleep = {"command": ["sleep", "60"], "environment": {"sleep": "x"}}
     task = asyncio.create_task(fleet.operate(name, "POST", f"{API}/instances/c1/exec", json=sleep))
-    await asyncio.wait_for(running.wait(), 10)
+    await asyncio.wait_for(running.wait(), 60)
     undo()
     return task
 
@@ -214,17 +215,17 @@ async def test_until_known_names_those_of_which_nothing_is_known() -> None:
         silent.answers[f"{API}/instances"] = never
         async with watched([host_of(daemon), host_of(silent, "s2"), NOWHERE], read=False) as fleet:
             began = time.monotonic()
-            assert await fleet.until_known(0.5) == ["s2"]
-            assert time.monotonic() - began < 2
+            assert await fleet.until_known(3) == ["s2"]
+            assert time.monotonic() - began < 20
             assert fleet.usable() == ["s1", "s2"]
             assert fleet.silent() == ["gone"]
 
 
 async def test_until_usable() -> None:
     async with script() as daemon, watched([host_of(daemon), NOWHERE], read=False) as fleet:
-        await fleet.until_usable("s1", 5)
+        await fleet.until_usable("s1", 60)
         await fleet.until_usable("s1", 0)
-        await until(fleet, lambda: fleet.inventory.hosts["gone"].reason, 5)
+        await until(fleet, lambda: fleet.inventory.hosts["gone"].reason)
         with pytest.raises(Unreachable, match=r"gone: .*/nowhere/unix.socket"):
             await fleet.until_usable("gone", 0.1)
         with pytest.raises(Unreachable, match="nobody: not in this fleet"):

@@ -25,6 +25,7 @@ from tests.fleet.fleets import (
 )
 
 C1 = {"name": "c1", "status": "Stopped", "project": "default"}
+SOON = 8  # seconds; a round of figures is 8.8 at least
 BORROWING = {"features.images": "false", "features.profiles": "false"}
 
 
@@ -68,7 +69,7 @@ async def test_a_list_that_comes_late_does_not_undo_what_was_read_after_it_was_m
         daemon.answers[f"{API}/instances"] = listed
         daemon.answers[f"{API}/instances/c1"] = one
         async with watched([host_of(daemon)]) as fleet:
-            await until(fleet, lambda: (row := instance(fleet, "s1", "c1")) and row.status == "Running", 3)
+            await until(fleet, lambda: (row := instance(fleet, "s1", "c1")) and row.status == "Running")
             assert fleet.inventory.hosts["s1"].running == 1
 
 
@@ -137,16 +138,16 @@ async def test_figures_are_asked_for_only_while_somebody_looks(monkeypatch: pyte
         async with watched([host_of(daemon)]) as fleet:
             fleet.watch("s1").retry_now()
             reached = fleet.inventory.hosts["s1"].reached
-            await until(fleet, lambda: fleet.inventory.hosts["s1"].reached > reached, 5)
+            await until(fleet, lambda: fleet.inventory.hosts["s1"].reached > reached)
             assert not gets(daemon, f"{API}/metrics")
             fleet.want_figures(True)
-            row = await until(fleet, lambda: (r := instance(fleet, "s1", "c1")) and r.cpu > 0 and r, 5)
+            row = await until(fleet, lambda: (r := instance(fleet, "s1", "c1")) and r.cpu > 0 and r)
             assert row.memory == 600
             fleet.want_figures(False)
             daemon.asked.clear()
             fleet.watch("s1").retry_now()
             reached = fleet.inventory.hosts["s1"].reached
-            await until(fleet, lambda: fleet.inventory.hosts["s1"].reached > reached, 5)
+            await until(fleet, lambda: fleet.inventory.hosts["s1"].reached > reached)
             assert len(gets(daemon, f"{API}/metrics")) <= 1  # one may have been under way
 
 
@@ -161,7 +162,7 @@ async def test_figures_come_at_once_when_somebody_begins_to_look() -> None:
         daemon.answers[f"{API}/metrics"] = answer
         async with watched([host_of(daemon)]) as fleet:
             fleet.want_figures(True)
-            await until(fleet, lambda: (r := instance(fleet, "s1", "c1")) and r.memory == 600, 2)
+            await until(fleet, lambda: (r := instance(fleet, "s1", "c1")) and r.memory == 600, SOON)
 
 
 async def test_an_address_that_comes_after_the_start_is_found_soon() -> None:
@@ -178,7 +179,7 @@ async def test_an_address_that_comes_after_the_start_is_found_soon() -> None:
         daemon.answers[f"{API}/instances/c1/state"] = state
         async with watched([host_of(daemon)]) as fleet:
             await daemon.lifecycle("instance-started", f"{API}/instances/c1")
-            row = await until(fleet, lambda: (r := instance(fleet, "s1", "c1")) and r.addresses and r, 10)
+            row = await until(fleet, lambda: (r := instance(fleet, "s1", "c1")) and r.addresses and r)
             assert row.addresses == ("10.0.0.2",)
             asked = len(gets(daemon, f"{API}/instances/c1/state"))
             assert asked == 4

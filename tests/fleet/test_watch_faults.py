@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from lxdpm_tui.fleet import watch
 from lxdpm_tui.fleet.fleet import Fleet
 from lxdpm_tui.fleet.inventory import HostStatus
 from lxdpm_tui.hosts.identity import ensure_identity
@@ -67,7 +68,7 @@ async def test_hung_daemons_are_slow_then_unreachable_and_come_back(fleet: Fleet
     for name in victims:
         fleet.watch(name).retry_now()
     records = fleet.inventory.hosts
-    await until(fleet, lambda: all(records[name].status == UNREACHABLE for name in victims), 8)
+    await until(fleet, lambda: all(records[name].status == UNREACHABLE for name in victims))
     for name in victims:
         assert "no answer" in records[name].reason
         assert "hung?" in records[name].reason
@@ -75,36 +76,47 @@ async def test_hung_daemons_are_slow_then_unreachable_and_come_back(fleet: Fleet
     assert fleet.usable() == ["h2"]
     for name in victims:
         clean_lab.hosts[name].unhang()
-    await until(fleet, lambda: all(records[name].scanned > scans[name] for name in victims), 20)
+    await until(fleet, lambda: all(records[name].scanned > scans[name] for name in victims))
     undo()
     for name in victims:
         course = [status for host, status in seen if host == name]
-        assert course == [ONLINE, SLOW, UNREACHABLE, ONLINE], name
-    assert [status for host, status in seen if host == "h2"] == [ONLINE]
+        lost = course.index(UNREACHABLE)
+        # It may be slow once more than it was made: the machine may stall.
+        assert (course[0], course[lost - 1], set(course[:lost])) == (ONLINE, SLOW, {ONLINE, SLOW}), (name, course)
+        assert (course[lost + 1], UNREACHABLE in course[lost + 1 :]) == (ONLINE, False), (name, course)
+    assert {status for host, status in seen if host == "h2"} <= {ONLINE, SLOW}
 
 
 async def test_a_hang_is_found_without_anybody_asking(fleet: Fleet, clean_lab: Lab) -> None:
     with clean_lab.hosts["h2"].hung():
-        await until(fleet, lambda: fleet.inventory.hosts["h2"].status in (SLOW, UNREACHABLE), 8)
-    await until(fleet, lambda: fleet.inventory.hosts["h2"].status == ONLINE, 8)
+        await until(fleet, lambda: fleet.inventory.hosts["h2"].status in (SLOW, UNREACHABLE))
+    await until(fleet, lambda: fleet.inventory.hosts["h2"].status == ONLINE)
 
 
-async def test_killed_daemons_are_unreachable_at_once_and_come_back(fleet: Fleet, clean_lab: Lab) -> None:
+@pytest.fixture
+def no_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But those that are asked for: what is found is found by the event stream."""
+    monkeypatch.setattr(watch, "HEARTBEAT", 1000.0)
+
+
+async def test_killed_daemons_are_unreachable_at_once_and_come_back(
+    no_heartbeats: None, fleet: Fleet, clean_lab: Lab
+) -> None:
     records = fleet.inventory.hosts
     scans = {name: record.scanned for name, record in records.items()}
     await asyncio.gather(*(make(clean_lab.hosts[name]) for name in ALL))
     await until(fleet, lambda: all(instance(fleet, name, "c1") for name in ALL))
     for host in clean_lab.hosts.values():
         host.kill()
-    await until(fleet, lambda: all(record.status == UNREACHABLE for record in records.values()), 2)
+    await until(fleet, lambda: all(record.status == UNREACHABLE for record in records.values()))
     assert fleet.usable() == []
     for name in ALL:
         assert instance(fleet, name, "c1")
         assert fleet.inventory.is_stale(name)
-    await until(fleet, lambda: "nobody listens" in records["h1"].reason, 5)
+    await until(fleet, lambda: "nobody listens" in records["h1"].reason)
     await asyncio.to_thread(clean_lab.each, LabHost.start)
-    await until(fleet, lambda: all(record.scanned > scans[name] for name, record in records.items()), 20)
-    assert all(record.status == ONLINE for record in records.values())
+    await until(fleet, lambda: all(record.scanned > scans[name] for name, record in records.items()))
+    assert all(record.usable for record in records.values())
 
 
 async def test_cut_off_hosts_come_back_with_what_happened_meanwhile(fleet: Fleet, clean_lab: Lab) -> None:
@@ -118,16 +130,16 @@ async def test_cut_off_hosts_come_back_with_what_happened_meanwhile(fleet: Fleet
         clean_lab.hosts[name].cut()
     for name in victims:
         fleet.watch(name).retry_now()
-    await until(fleet, lambda: all(records[name].status == UNREACHABLE for name in victims), 12)
+    await until(fleet, lambda: all(records[name].status == UNREACHABLE for name in victims))
     for name in victims:
         await make(clean_lab.hosts[name], "new")
         await api(clean_lab.hosts[name], "DELETE", "/1.0/instances/old")
         assert instance(fleet, name, "old")
         assert not instance(fleet, name, "new")
         clean_lab.hosts[name].heal()
-    await until(fleet, lambda: all(instance(fleet, name, "new") for name in victims), 30)
+    await until(fleet, lambda: all(instance(fleet, name, "new") for name in victims))
     assert not any(instance(fleet, name, "old") for name in victims)
-    await until(fleet, lambda: all(records[name].status == ONLINE for name in victims), 3)
+    await until(fleet, lambda: all(records[name].status == ONLINE for name in victims))
 
 
 async def test_retry_now_finds_a_host_that_is_back(fleet: Fleet, clean_lab: Lab) -> None:
@@ -135,11 +147,11 @@ async def test_retry_now_finds_a_host_that_is_back(fleet: Fleet, clean_lab: Lab)
     record = fleet.inventory.hosts["h3"]
     clean_lab.hosts["h3"].poweroff()
     fleet.watch("h3").retry_now()
-    await until(fleet, lambda: record.status == UNREACHABLE, 15)
+    await until(fleet, lambda: record.status == UNREACHABLE)
     await asyncio.to_thread(clean_lab.hosts["h3"].start)
-    await until(fleet, lambda: record.retry_at or record.status == ONLINE, 15)
+    await until(fleet, lambda: record.retry_at or record.status == ONLINE)
     fleet.watch("h3").retry_now()
-    await until(fleet, lambda: record.status == ONLINE, 3)
+    await until(fleet, lambda: record.status == ONLINE, 20)
 
 
 async def test_a_changed_identity_is_an_alarm(clean_lab: Lab, tmp_path: Path) -> None:

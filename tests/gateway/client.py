@@ -58,7 +58,7 @@ class Client:
     def __init__(self, socket: Path) -> None:
         self.socket = socket
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.UnixConnector(str(socket), limit=0), timeout=aiohttp.ClientTimeout(total=60)
+            connector=aiohttp.UnixConnector(str(socket), limit=0), timeout=aiohttp.ClientTimeout(total=120)
         )
 
     async def close(self) -> None:
@@ -166,7 +166,7 @@ class Events:
         self.socket = socket
         self.seen: list[dict[str, Any]] = []
 
-    async def until(self, holds: Callable[[dict[str, Any]], bool], deadline: float = 10.0) -> dict[str, Any]:
+    async def until(self, holds: Callable[[dict[str, Any]], bool], deadline: float = 60.0) -> dict[str, Any]:
         async with asyncio.timeout(deadline):
             while True:
                 event: dict[str, Any] = await self.socket.receive_json()
@@ -175,7 +175,7 @@ class Events:
                     return event
 
 
-async def until(manager: Manager, holds: Callable[[], bool], deadline: float = 10.0) -> None:
+async def until(manager: Manager, holds: Callable[[], bool], deadline: float = 60.0) -> None:
     """Wait for a state of the inventory, as its changes tell. TimeoutError after `deadline` seconds."""
     changed = asyncio.Event()
     undo = manager.inventory.subscribe(lambda _: changed.set())

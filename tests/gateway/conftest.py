@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lxdpm_tui.config import Paths
+from lxdpm_tui.demo.fleet import DemoFleet
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
 from tests.actions.images import paths_of
@@ -23,7 +25,7 @@ async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Gateway]:
     """Serving on tmp_path/fleet.socket; h1 by its unix socket, h2 and i1 by HTTPS, h3 by SSH."""
     try:
         async with Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager:
-            assert await manager.fleet.until_known(20) == []
+            assert await manager.fleet.until_known(60) == []
             async with Gateway.serve(manager, tmp_path / "fleet.socket") as gateway:
                 yield gateway
     finally:
@@ -37,6 +39,31 @@ def manager(gateway: Gateway) -> Manager:
 
 @pytest.fixture
 async def client(gateway: Gateway, tmp_path: Path) -> AsyncIterator[Client]:
+    client = Client(tmp_path / "fleet.socket")
+    yield client
+    await client.close()
+
+
+# -- on two simulated hosts, an LXD and an Incus, where no real daemon is needed
+
+
+@pytest.fixture
+async def demo() -> AsyncIterator[DemoFleet]:
+    async with DemoFleet(count=2, seed=3, activity=False) as demo:
+        yield demo
+
+
+@pytest.fixture
+async def simulated(demo: DemoFleet, tmp_path: Path) -> AsyncIterator[Gateway]:
+    paths = Paths(tmp_path / "hosts.toml", tmp_path / "state")
+    async with Manager.open(paths, demo.hosts) as manager:
+        assert await manager.fleet.until_known(20) == []
+        async with Gateway.serve(manager, tmp_path / "fleet.socket") as gateway:
+            yield gateway
+
+
+@pytest.fixture
+async def asker(simulated: Gateway, tmp_path: Path) -> AsyncIterator[Client]:
     client = Client(tmp_path / "fleet.socket")
     yield client
     await client.close()

@@ -30,7 +30,7 @@ class Serving:
         """Exit code and standard error."""
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
-        code = await asyncio.wait_for(self.process.wait(), 15)
+        code = await asyncio.wait_for(self.process.wait(), 60)
         return code, (await self._errors).decode()
 
     def memory(self) -> int:
@@ -78,7 +78,7 @@ async def serving(
     found = Serving(process, socket, errors)
     try:
         assert process.stdout is not None
-        ready = (await asyncio.wait_for(process.stdout.readline(), 20)).decode().split()
+        ready = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().split()
         assert ready[:2] == ["ready", f"unix:{socket}"], (ready, errors.done() and errors.result())
         found.https = ready[2] if ready[2:] else ""
         yield found

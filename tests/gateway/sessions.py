@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Literal
@@ -17,7 +18,8 @@ import aiohttp
 
 from tests.gateway.client import SHELL, Answer, Client, Executed
 
-OPENING = 8  # sessions that are opened at a time
+WINDOW = 4.0  # seconds from its beginning until a daemon may have given a command up: the machine stalled
+OPENING = 4  # sessions that are opened at a time
 
 SCRIPT = "head -c {size}; echo {number} >&2; read -r _; exit {code}"
 
@@ -52,7 +54,17 @@ async def acknowledged(
     AssertionError for a byte too few, too many or of somebody else.
     """
     async with opening or nullcontext():
-        answer, sockets, data = await _open(client, name, number)
+        for last in (False, False, True):
+            began = time.monotonic()
+            try:
+                answer, sockets, data = await _open(client, name, number)
+            except aiohttp.WSServerHandshakeError:
+                if last or time.monotonic() - began < WINDOW:
+                    raise
+            else:
+                if last or time.monotonic() - began < WINDOW:
+                    break
+                await asyncio.gather(*(socket.close() for socket in sockets.values()))
     if opened is not None:
         await opened.wait()
 
@@ -63,7 +75,7 @@ async def acknowledged(
     async def read(fd: str, wanted: bytes) -> None:
         found = bytearray()
         while len(found) < len(wanted):
-            message = await sockets[fd].receive(timeout=60)
+            message = await sockets[fd].receive(timeout=120)
             assert message.type is aiohttp.WSMsgType.BINARY, (name, number, fd, message, len(found), len(wanted))
             found += message.data
         assert bytes(found) == wanted, (name, number, fd)

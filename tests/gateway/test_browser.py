@@ -51,7 +51,7 @@ async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[tuple[Gateway
     async with recorded(clean_lab.hosts["h1"].socket, tmp_path / "h1") as heard:
         hosts = [HostConfig("h1", UnixAddress(str(tmp_path / "h1")))]
         async with Manager.open(paths_of(clean_lab, tmp_path), hosts) as manager:
-            assert await manager.fleet.until_known(20) == []
+            assert await manager.fleet.until_known(60) == []
             async with Gateway.serve(manager, tmp_path / "fleet.socket", ui=WEB) as gateway:
                 yield gateway, heard
 

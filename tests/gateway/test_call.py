@@ -60,3 +60,9 @@ async def test_a_source_is_known_by_its_brace(session: aiohttp.ClientSession) ->
     async with session.post("http://x/1.0/images", data=body, headers={"Content-Type": CURL}) as response:
         found = await response.json()
     assert (response.status, found["error"]) == (400, "Missing URL")
+
+
+async def test_no_word_of_a_body_is_one_of_ours(session: aiohttp.ClientSession) -> None:
+    for path in ("plan", "actions/launch"):
+        async with session.post(f"http://x/1.0/fleet/{path}", json={"image": "x", "self": 1}) as response:
+            assert (response.status, "self" in (await response.json())["error"]) == (400, True), path

@@ -11,7 +11,7 @@ import pytest
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
 from tests.fleet.fleets import until
-from tests.fleet.test_cluster import SOON, entry
+from tests.fleet.test_cluster import PATIENCE, entry
 from tests.gateway.client import Client
 from tests.lab.lab import Lab
 from tests.managing import managing, where
@@ -56,7 +56,9 @@ async def test_each_thing_once(mixed: tuple[Manager, Client]) -> None:
 async def test_what_is_done_to_a_member(mixed: tuple[Manager, Client]) -> None:
     manager, client = mixed
     await client.create("c2", member("h2"), start=True)
-    await until(manager.fleet, lambda: manager.inventory.find_instances("default", "c2")[0].status == "Running", SOON)
+    await until(
+        manager.fleet, lambda: manager.inventory.find_instances("default", "c2")[0].status == "Running", PATIENCE
+    )
     assert where(manager, "c2") == ["prod/h2"]
     ran = await client.execute("c2", "hostname")
     assert (ran.code, ran.out["1"]) == (0, b"c2\n")
@@ -64,7 +66,7 @@ async def test_what_is_done_to_a_member(mixed: tuple[Manager, Client]) -> None:
     assert 'location="prod/h2"' in metrics
     await client.done("PUT", "/1.0/instances/c2/state", {"action": "stop", "force": True})
     await client.done("DELETE", "/1.0/instances/c2")
-    await until(manager.fleet, lambda: not where(manager, "c2"), SOON)
+    await until(manager.fleet, lambda: not where(manager, "c2"), PATIENCE)
     await client.done("POST", "/1.0/profiles", {"name": "small"})
     assert [len(rows) for rows in manager.inventory.profiles.values()] == [2, 2, 2]
     await client.done("DELETE", "/1.0/profiles/small")

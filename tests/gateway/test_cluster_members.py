@@ -166,6 +166,8 @@ async def test_what_cannot_be_done_to_groups(client: Client) -> None:
     for method, path, body, code, text in (
         ("POST", "", {}, 400, "No name provided"),
         ("POST", "", {"name": "a/b"}, 400, "Cluster group names may not contain slashes"),
+        ("POST", "", {"name": ".."}, 400, "Cluster group names may not contain slashes"),
+        ("POST", "", {"name": "a\nb"}, 400, "Cluster group names may not contain control characters"),
         ("POST", "", {"name": "a b"}, 400, "Cluster group names may not contain spaces"),
         ("POST", "", {"name": "here"}, 409, "This cluster group already exists"),
         ("POST", "", {"name": "kind=lxd"}, 409, "This cluster group already exists"),

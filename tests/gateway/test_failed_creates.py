@@ -11,11 +11,12 @@ import pytest
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status, Task
 from tests.actions.images import new_image
+from tests.gateway import direct
 from tests.gateway.client import Client, until
 from tests.lab.lab import Lab
 
 ALL = ("h1", "h2", "h3", "i1")
-BACK = 20.0  # seconds until a host is usable again
+BACK = 90.0  # seconds until a host is usable again
 
 
 async def prefer(client: Client, host: str) -> None:
@@ -25,11 +26,9 @@ async def prefer(client: Client, host: str) -> None:
         await client.create(f"there{number}", host)
 
 
-def where(lab: Lab, name: str) -> list[str]:
+async def where(lab: Lab, name: str) -> list[str]:
     """The hosts that have an instance of that name, as they say themselves."""
-    return [
-        host for host in lab.hosts if f"/1.0/instances/{name}" in (lab.hosts[host].api("GET", "/1.0/instances") or [])
-    ]
+    return await direct.having(lab, f"/1.0/instances/{name}")
 
 
 async def test_a_host_whose_pool_is_broken(client: Client, clean_lab: Lab) -> None:
@@ -48,7 +47,7 @@ async def test_a_host_whose_pool_is_broken(client: Client, clean_lab: Lab) -> No
     assert reasons["h2"].startswith("tried already: Failed creating instance")
     assert retry["chosen"] == placement["chosen"] != "h2"
     assert operation["metadata"]["hosts"]["h2"]["status"] == "failed"
-    assert where(clean_lab, "c1") == [placement["chosen"]]
+    assert await where(clean_lab, "c1") == [placement["chosen"]]
 
 
 async def test_a_wrong_request_is_not_tried_elsewhere(client: Client, manager: Manager, clean_lab: Lab) -> None:
@@ -90,7 +89,7 @@ async def test_a_host_that_fails_in_the_middle(
     client: Client, manager: Manager, clean_lab: Lab, host: str, fault: str
 ) -> None:
     """The host has begun to create it when it goes: another one makes it, and when the host is back it has none."""
-    path, fingerprint = new_image(clean_lab, "slow", 12 << 20)  # unpacking takes a moment
+    path, fingerprint = new_image(clean_lab, "slow", 32 << 20)  # unpacking takes a moment
     await client.done("POST", "/1.0/images", path.read_bytes())
     await prefer(client, host)
     removed = half_made(manager)
@@ -116,5 +115,5 @@ async def test_a_host_that_fails_in_the_middle(
     await until(manager, lambda: manager.inventory.hosts[host].usable, BACK)
     task = await asyncio.wait_for(removed, BACK)
     assert task.status is Status.SUCCESS, task.error
-    assert where(clean_lab, "c1") == [chosen]
+    assert await where(clean_lab, "c1") == [chosen]
     assert (await client.get("/1.0/instances/c1"))["location"] == chosen

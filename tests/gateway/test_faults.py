@@ -18,7 +18,8 @@ from tests.lab.lab import Lab
 
 ALL = ("h1", "h2", "h3", "i1")
 BAR = 1.0  # seconds that a list may take here, where other tests load the machine; benchmarks/faulty_hosts.py measures
-DETECT = 15.0  # seconds until a fault, or its end, is known
+DETECT = 60.0  # seconds until a fault, or its end, is known at the latest
+TRIES = 4  # of what has to be quick: the machine may stall, but not every time
 HUNG, CUT = "h1", "h2"  # by unix socket and by HTTPS
 
 
@@ -35,6 +36,18 @@ async def timed(ask: Callable[[], Awaitable[Any]]) -> tuple[float, Any]:
     started = time.monotonic()
     found = await ask()
     return time.monotonic() - started, found
+
+
+async def quick(ask: Callable[[], Awaitable[Any]], holds: Callable[[], bool] = lambda: True) -> Any:
+    """What the call gives, which takes less than BAR; it is asked again while `holds`, if it took longer."""
+    took = []
+    for _ in range(TRIES):
+        seconds, found = await timed(ask)
+        took.append(seconds)
+        if seconds < BAR or not holds():
+            break
+    assert took[-1] < BAR, took
+    return found
 
 
 def usable(manager: Manager, *names: str) -> Callable[[], bool]:
@@ -58,7 +71,7 @@ async def test_a_question_to_a_host_that_has_just_hung_ends_when_that_is_known(
         took, answer = await timed(lambda: client.ask("GET", f"/1.0/instances/c-{HUNG}/state"))
         assert answer.status == 503
         assert HUNG in answer.body.decode()
-        assert took < DETECT
+        assert took < 25  # seconds; without that it would have 30
     await until(manager, usable(manager, HUNG), DETECT)
     assert (await client.get(f"/1.0/instances/c-{HUNG}/state"))["status"] == "Running"
 
@@ -73,9 +86,8 @@ async def test_lists_with_one_hung_and_one_cut(
     with clean_lab.hosts[HUNG].hung(), clean_lab.hosts[CUT].cut_off():
         # At once, when nobody has noticed yet: the rows are the last known, and they are all there.
         for recursion in (0, 1, 2):
-            took, found = await timed(lambda r=recursion: list_instances(client, r))
+            found = await quick(lambda r=recursion: list_instances(client, r), usable(manager, HUNG, CUT))
             assert len(found) == len(ALL)
-            assert took < BAR
             if recursion:
                 assert {row["name"]: row["location"] for row in found} == rows
         await until(manager, down(manager, HUNG, CUT), DETECT)
@@ -100,8 +112,7 @@ async def test_lists_with_one_hung_and_one_cut(
         stale = answer.headers["X-LXDPM-Stale"].split(", ")
         assert sorted(entry.partition("=")[0] for entry in stale) == [HUNG, CUT]
         for path in ("/1.0/images?recursion=1", "/1.0/profiles?recursion=1", "/1.0/operations", "/1.0/images/aliases"):
-            took, found = await timed(lambda p=path: client.get(p))
-            assert took < BAR
+            await quick(lambda p=path: client.get(p))
         members = {row["server_name"]: row["status"] for row in await client.get("/1.0/cluster/members?recursion=1")}
         assert members == {HUNG: "Offline", CUT: "Offline", "h3": "Online", "i1": "Online"}
     await until(manager, usable(manager, *ALL), DETECT)
@@ -124,11 +135,8 @@ async def test_one_instance_of_a_host_that_is_down(
             ("PUT", "state", {"action": "stop"}),
             ("GET", "files?path=/etc/hostname", None),
         ):
-            took, answer = await timed(
-                lambda m=method, p=path, b=body: client.ask(m, f"/1.0/instances/c-{HUNG}/{p}", b)
-            )
+            answer = await quick(lambda m=method, p=path, b=body: client.ask(m, f"/1.0/instances/c-{HUNG}/{p}", b))
             assert (answer.status, answer.error.startswith(f"{HUNG}: ")) == (503, True)
-            assert took < BAR
         missing = await client.ask("GET", "/1.0/instances/nowhere")
         assert (missing.status, HUNG in missing.error) == (503, True)
     await until(manager, usable(manager, HUNG), DETECT)
@@ -158,8 +166,7 @@ async def test_they_come_back_by_themselves(client: Client, manager: Manager, cl
         await until(manager, down(manager, *ALL), DETECT)
         for record in manager.inventory.hosts.values():
             assert (record.status, bool(record.reason)) == (HostStatus.UNREACHABLE, True)
-        took, found = await timed(lambda: list_instances(client, 1))
-        assert took < BAR
+        found = await quick(lambda: list_instances(client, 1))
         assert {(row["location"], row["status"]) for row in found} == {(host, "Error") for host in ALL}
         refused = await client.ask("POST", "/1.0/instances", {"source": {"type": "image", "alias": "busybox"}})
         assert (refused.status, all(f"{host}: " in refused.error for host in ALL)) == (503, True)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+from lxdpm_tui.fleet.inventory import HostRecord, Inventory
+from lxdpm_tui.gateway.backup_index import Backup
+from lxdpm_tui.gateway.routes.instance_import import preferred
+from lxdpm_tui.scheduler.model import Request
 from tests.gateway.client import Client
 from tests.lab.lab import Lab
 
@@ -28,3 +35,18 @@ async def test_a_backup_with_its_snapshots(client: Client, clean_lab: Lab) -> No
     await client.done("POST", "/1.0/instances?target=i1", exported.body, {"X-LXD-name": "p0"})
     found = await client.get("/1.0/instances/p0?recursion=1")
     assert (found["location"], [s["name"] for s in found["snapshots"]]) == ("i1", ["s0"])
+
+
+def test_hosts_that_are_to_be_named_are_not_preferred() -> None:
+    """Nobody asked for a group: a host that is for those who do must not get the backup."""
+    inventory = Inventory()
+    for name, kind in (("h1", "lxd"), ("h2", "lxd"), ("h3", "lxd"), ("i1", "incus")):
+        inventory.add_host(HostRecord(name=name, kind=kind))
+    placement = {"h2": "group", "h3": "manual"}
+    membership = SimpleNamespace(placement=lambda host: placement.get(host, "all"))
+    call: Any = SimpleNamespace(manager=SimpleNamespace(inventory=inventory, membership=membership))
+    backup: Any = Backup("c", "", "container", "name: c\n", None)  # type: ignore[arg-type]
+    asked = Request(instance="c")
+    assert preferred(call, asked, backup) == Request(instance="c", targets=frozenset({"h1"}))
+    placement["h1"] = "manual"
+    assert preferred(call, asked, backup) == asked

@@ -15,6 +15,7 @@ import pytest
 
 from lxdpm_tui.gateway.server import Gateway
 from tests.actions.images import held, holders, new_image
+from tests.gateway import direct
 from tests.gateway.client import Client
 from tests.lab.lab import Lab
 from tests.lab.run import PATH
@@ -51,7 +52,7 @@ class Stock:
             f"    addr: unix:{socket}\n    public: false\n    protocol: {protocol}\naliases: {{}}\n"
         )
 
-    async def run(self, *words: str, stdin: bytes = b"", deadline: float = 30.0) -> Done:
+    async def run(self, *words: str, stdin: bytes = b"", deadline: float = 90.0) -> Done:
         process = await asyncio.create_subprocess_exec(
             self.program,
             *words,
@@ -131,8 +132,8 @@ async def test_launch_list_and_delete(gateway: Gateway, tmp_path: Path, clean_la
     assert {row["name"]: (row["location"], row["status"]) for row in rows} == {
         f"c-{host}": (host, "Running") for host in ALL
     }
-    for name, host in clean_lab.hosts.items():
-        assert [row["name"] for row in host.api("GET", "/1.0/instances?recursion=1")] == [f"c-{name}"]
+    for name in ALL:
+        assert await direct.ask(clean_lab, name, "GET", "/1.0/instances") == [f"/1.0/instances/c-{name}"]
     text = await stock("list", "--columns", "nsL", "--format", "csv")
     assert sorted(text.split()) == [f"c-{host},RUNNING,{host}" for host in ALL]
     assert await stock("list", "c-h2", "--columns", "n", "--format", "csv") == "c-h2\n"
@@ -168,7 +169,7 @@ async def test_rename_and_configure(lxc: Stock, made: None, clean_lab: Lab) -> N
         await lxc("config", "device", "add", name, "tmp", "disk", "source=/tmp", "path=/mnt")
         assert "limits.memory: 64MiB" in await lxc("config", "show", name)
         await lxc("config", "unset", name, "limits.memory")
-        own = clean_lab.hosts[host].api("GET", f"/1.0/instances/{name}")
+        own = await direct.ask(clean_lab, host, "GET", f"/1.0/instances/{name}")
         assert "limits.memory" not in own["config"]
         assert own["devices"]["tmp"]["path"] == "/mnt"
 
@@ -180,12 +181,13 @@ async def test_profiles(lxc: Stock, made: None, clean_lab: Lab) -> None:
     await lxc("profile", "set", "p", "limits.cpu", "2")
     edited = (await lxc("profile", "show", "p")).replace('description: ""', "description: edited")
     await lxc("profile", "edit", "p", stdin=edited.encode())
-    for host in clean_lab.hosts.values():
-        found = host.api("GET", "/1.0/profiles/p")
+    for host in ALL:
+        found = await direct.ask(clean_lab, host, "GET", "/1.0/profiles/p")
         assert (found["description"], found["config"]) == ("edited", {"limits.cpu": "2"})
     await each(lambda host: lxc("profile", "assign", f"c-{host}", "default,p"))
-    for name, host in clean_lab.hosts.items():
-        assert host.api("GET", f"/1.0/instances/c-{name}")["profiles"] == ["default", "p"]
+    for host in ALL:
+        own = await direct.ask(clean_lab, host, "GET", f"/1.0/instances/c-{host}")
+        assert own["profiles"] == ["default", "p"]
     in_use = await lxc.run("profile", "delete", "p")
     assert (in_use.code, "in use" in in_use.err) == (1, True)
     await each(lambda host: lxc("profile", "remove", f"c-{host}", "p"))
@@ -237,11 +239,11 @@ async def test_monitor(lxc: Stock, clean_lab: Lab, client: Client) -> None:
                 await asyncio.to_thread(api, "PUT", "/1.0/images/aliases/busybox", body)
 
         nudging = asyncio.create_task(until_connected())
-        await asyncio.wait_for(lines.readline(), 10)
+        await asyncio.wait_for(lines.readline(), 60)
         nudging.cancel()
         await asyncio.gather(nudging, return_exceptions=True)
         await each(lambda host: client.create(f"c-{host}", host))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not heard >= wanted:
                 if not (line := await lines.readline()).strip():
                     continue  # lxc puts an empty line after each

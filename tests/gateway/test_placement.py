@@ -10,6 +10,7 @@ import pytest
 
 from lxdpm_tui.fleet.units import parse_size
 from lxdpm_tui.manager import Manager
+from tests.gateway import direct
 from tests.gateway.client import Answer, Client
 from tests.lab.lab import Lab
 
@@ -43,14 +44,14 @@ async def explained(client: Client, answer: Answer) -> dict[str, Any]:
     return found
 
 
-def promised(lab: Lab, host: str) -> int:
+async def promised(lab: Lab, host: str) -> int:
     """Bytes of memory that the instances of a host are allowed to use, as the host tells."""
-    rows = lab.hosts[host].api("GET", "/1.0/instances?recursion=1")
+    rows = await direct.ask(lab, host, "GET", "/1.0/instances?recursion=1")
     return sum(parse_size(row["expanded_config"].get("limits.memory", "0")) for row in rows)
 
 
-def memory(lab: Lab, host: str) -> int:
-    total: int = lab.hosts[host].api("GET", "/1.0/resources")["memory"]["total"]
+async def memory(lab: Lab, host: str) -> int:
+    total: int = (await direct.ask(lab, host, "GET", "/1.0/resources"))["memory"]["total"]
     return total
 
 
@@ -60,9 +61,10 @@ async def test_fifty_at_once(client: Client, manager: Manager, clean_lab: Lab, s
     answers = await launch_all(client, ["", "64MiB", "128MiB", "", "96MiB"] * (COUNT // 5))
     assert [answer.status for answer in answers] == [202] * COUNT
     where = Counter(answer.headers["X-LXDPM-Host"] for answer in answers)
-    on_hosts = {name: len(host.api("GET", "/1.0/instances")) for name, host in clean_lab.hosts.items()}
+    on_hosts = {name: len(await direct.ask(clean_lab, name, "GET", "/1.0/instances") or ()) for name in ALL}
     assert on_hosts == {name: where[name] for name in ALL}
-    assert all(promised(clean_lab, name) <= memory(clean_lab, name) for name in ALL)
+    for name in ALL:
+        assert await promised(clean_lab, name) <= await memory(clean_lab, name)
     for answer in answers:
         placement = await explained(client, answer)
         assert placement["strategy"] == strategy
@@ -72,26 +74,26 @@ async def test_fifty_at_once(client: Client, manager: Manager, clean_lab: Lab, s
             assert placement["hosts"][0]["score"] == max(scores)
         elif strategy == "gather":
             assert placement["hosts"][0]["score"] == min(scores)
-    # All hosts report the same machine, so each of 50 counts by the instances that were placed before.
+    # All hosts report the same machine, at times of their own, so each of 50 counts by the instances placed before.
     if strategy == "scatter":
-        assert all(count in (12, 13) for count in where.values()), where
+        assert all(10 <= count <= 15 for count in where.values()), where
     elif strategy == "gather":
         assert max(where.values()) == COUNT, where
     else:
-        assert len(where) == len(ALL), where
+        assert len(where) >= len(ALL) - 1, where  # one of four is left out once in 400 000 times
 
 
 async def test_what_does_not_fit_is_refused(client: Client, manager: Manager, clean_lab: Lab) -> None:
     """Each takes a fifth of a host: at most four fit on each of four, the rest is told why not."""
     await client.done("PUT", "/1.0/planner", {"state": "gather"})
-    limit = f"{memory(clean_lab, 'h1') // 5 >> 20}MiB"
+    limit = f"{await memory(clean_lab, 'h1') // 5 >> 20}MiB"
     answers = await launch_all(client, [limit] * 24)
     taken = [answer for answer in answers if answer.status == 202]
     refused = [answer for answer in answers if answer.status != 202]
     assert 4 <= len(taken) <= 20
     assert len(clean_lab.hosts) * 5 - len(taken) >= 0
     for name in ALL:
-        assert promised(clean_lab, name) <= memory(clean_lab, name)
+        assert await promised(clean_lab, name) <= await memory(clean_lab, name)
     for answer in refused:
         assert answer.status == 503
         assert answer.error.startswith("No host can take it: ")

@@ -39,7 +39,7 @@ class World:
 
 
 @asynccontextmanager
-async def world(folder: Path, serve: Serve, tls: bool) -> AsyncIterator[World]:
+async def world(folder: Path, serve: Serve, tls: bool, idle: float = 60.0) -> AsyncIterator[World]:
     writers: list[asyncio.StreamWriter] = []
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -51,7 +51,7 @@ async def world(folder: Path, serve: Serve, tls: bool) -> AsyncIterator[World]:
 
     daemon = await asyncio.start_unix_server(accept, folder / "host")
     host = Host(HostConfig("s1", UnixAddress(str(folder / "host"))))
-    host.deadlines = Deadlines(idle=0.5)
+    host.deadlines = Deadlines(idle=idle)
 
     async def handle(request: web.BaseRequest) -> web.StreamResponse:
         failure: BaseException | None = None
@@ -139,14 +139,14 @@ async def test_a_client_that_takes_nothing_holds_the_host_back(tmp_path: Path, t
             await writer.drain()
             written += 1 << 16
 
-    async with world(tmp_path, serve, tls) as made:
+    async with world(tmp_path, serve, tls, 1.0) as made:
         reader, writer = await made.connect()
         transport = writer.transport
         assert isinstance(transport, asyncio.Transport)
         transport.pause_reading()
         writer.write(GET)
         before = -1
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while written == 0 or written != before:
                 before = written
                 await asyncio.sleep(2 * made.host.deadlines.idle)
@@ -173,13 +173,13 @@ async def test_a_host_that_stops_in_the_middle(tmp_path: Path, tls: bool, end: s
         else:
             await reader.read()
 
-    async with world(tmp_path, serve, tls) as made:
+    async with world(tmp_path, serve, tls, 0.5 if end == "silence" else 60.0) as made:
         reader, writer = await made.connect()
         writer.write(GET)
         await reader.readuntil(b"\r\n\r\n")
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await asyncio.wait_for(reader.readexactly(len(DATA)), 10)
-        failure = await asyncio.wait_for(made.failure, 5)
+            await asyncio.wait_for(reader.readexactly(len(DATA)), 60)
+        failure = await asyncio.wait_for(made.failure, 60)
         assert isinstance(failure, TimedOut if end == "silence" else ConnectionLost)
         assert failure.host == "s1"
         writer.close()
@@ -203,5 +203,5 @@ async def test_a_client_that_leaves_in_the_middle(tmp_path: Path, tls: bool) -> 
         writer.write(GET)
         await reader.readexactly(1 << 20)
         writer.transport.abort()
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 60)
         assert isinstance(await made.failure, (ConnectionError, asyncio.CancelledError))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import getpass
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import pytest
 from lxdpm_tui.gateway.operations import with_caller
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
+from lxdpm_tui.tasks.journal import Journal
+from lxdpm_tui.tasks.task import Task
 from tests.actions.images import paths_of
 from tests.gateway import direct
 from tests.gateway.client import Client
@@ -29,7 +32,7 @@ async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Gateway]:
         Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager,
         Gateway.serve(manager, tmp_path / "fleet.socket", ("127.0.0.1", 0)) as gateway,
     ):
-        assert await manager.fleet.until_known(20) == []
+        assert await manager.fleet.until_known(60) == []
         yield gateway
 
 
@@ -57,7 +60,7 @@ async def test_callers_of_both_kinds_on_hosts_of_all_kinds(client: Client, remot
             await caller.done("PUT", f"/1.0/instances/{name}/state", {"action": "stop", "force": True})
             await caller.done("PATCH", f"/1.0/instances/{name}", {"config": {"user.a": "b"}})
             await caller.done("DELETE", f"/1.0/instances/{name}")
-            await events.until(lambda event: is_about(event, name, host) == "instance-deleted", 30)  # noqa: B023
+            await events.until(lambda event: is_about(event, name, host) == "instance-deleted", 60)  # noqa: B023
             found = {is_about(event, name, host): event["metadata"].get("requestor") for event in events.seen}
             # Of creations and snapshots LXD 5.0 tells nobody.
             named = {action: who for action, who in found.items() if action and who}
@@ -83,7 +86,7 @@ async def test_who_works_on_a_host_itself_is_told_as_the_host_tells_it(client: C
     async with client.events("?type=lifecycle") as events:
         for host in ("h1", "h2"):
             await direct.ask(clean_lab, host, "POST", "/1.0/profiles", {"name": "theirs"})
-            event = await events.until(lambda event: bool(is_about(event, "theirs", host)), 30)  # noqa: B023
+            event = await events.until(lambda event: bool(is_about(event, "theirs", host)), 60)  # noqa: B023
             assert event["metadata"]["requestor"] == {**UNIX, "username": "root"}
 
 
@@ -108,3 +111,21 @@ def test_operations_of_daemons_that_tell_who_began_them() -> None:
     assert msgspec.json.decode(with_caller(shown, UNIX)["requestor"]) == UNIX
     assert with_caller(shown, None) == shown
     assert "requestor" not in with_caller({"id": msgspec.Raw(b'"x"')}, UNIX)
+
+
+async def test_who_only_looks_at_a_task_has_not_asked_for_it(asker: Client, simulated: Gateway) -> None:
+    """One that goes on after a restart, or that ended long ago, is seen first by whoever lists operations."""
+    manager, operations = simulated.manager, simulated.hub.operations
+    begun, go = asyncio.Event(), asyncio.Event()
+
+    async def run(task: Task, journal: Journal) -> None:
+        begun.set()
+        await go.wait()
+
+    task = await manager.tasks.start(Task("start", "", resources={"instances": ["/1.0/instances/c"]}), run)
+    await asyncio.wait_for(begun.wait(), 60)
+    operations._table.clear()
+    assert f"/1.0/operations/{task.id}" in (await asker.get("/1.0/operations"))["running"]
+    assert operations.by("h1", "/1.0/instances/c", "default") is None
+    go.set()
+    await task.wait(60)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
+from lxdpm_tui.demo.fleet import DemoFleet
 from lxdpm_tui.manager import Manager
 from tests.gateway.client import Client, until
 from tests.lab.lab import Lab
@@ -179,6 +180,14 @@ async def test_conditional_change_of_an_alias(client: Client, clean_lab: Lab) ->
     assert (refused.status, (await client.get(path))["description"]) == (412, "new")
 
 
+async def test_an_alias_of_which_no_event_has_told_yet_is_changed(asker: Client, demo: DemoFleet) -> None:
+    project = next(iter(demo.daemons.values())).state.projects["default"]
+    target = next(iter(project.images))
+    project.aliases["late"] = {"description": "", "target": target}  # behind everybody's back
+    await asker.done("PATCH", "/1.0/images/aliases/late", {"description": "new"})
+    assert project.aliases["late"]["description"] == "new"
+
+
 # -- one change right after another: the inventory learns of each a moment later, which nobody must notice
 
 
@@ -340,7 +349,7 @@ async def test_profiles_change_on_all_hosts_or_none(client: Client, manager: Man
 async def test_profile_changes_with_a_host_down(client: Client, manager: Manager, clean_lab: Lab) -> None:
     await client.done("POST", "/1.0/profiles", {"name": "p"})
     with clean_lab.hosts["h2"].killed():
-        await until(manager, lambda: not manager.inventory.hosts["h2"].usable, 15)
+        await until(manager, lambda: not manager.inventory.hosts["h2"].usable)
         for method, path, body in (
             ("POST", "/1.0/profiles", {"name": "q"}), ("PUT", "/1.0/profiles/p", {"description": "x"}),
             ("POST", "/1.0/profiles/p", {"name": "q"}), ("DELETE", "/1.0/profiles/p", None),
@@ -349,6 +358,6 @@ async def test_profile_changes_with_a_host_down(client: Client, manager: Manager
             assert (answer.status, "h2" in answer.error) == (503, True), (method, path, answer.error)
         one = {"hostname": "h1", "profilesPost": {"name": "q"}}
         await client.done("POST", "/1.0/profiles", one)
-    await until(manager, lambda: manager.inventory.hosts["h2"].usable, 15)
+    await until(manager, lambda: manager.inventory.hosts["h2"].usable)
     for host in ALL:
         assert (await behind(clean_lab, host, "GET", "/1.0/profiles/p"))["description"] == ""

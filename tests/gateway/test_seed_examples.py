@@ -12,6 +12,7 @@ from aiohttp import web
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
 from tests.actions.images import held, holders, new_image, targets
+from tests.gateway import direct
 from tests.gateway.client import SHELL, Client
 from tests.lab.lab import Lab
 
@@ -59,7 +60,7 @@ async def test_create_where_the_planner_says(client: Client, clean_lab: Lab) -> 
     host = answer.headers["X-LXDPM-Host"]
     assert host in ALL
     assert (await client.wait(answer)).metadata["status"] == "Success"
-    assert clean_lab.hosts[host].api("GET", "/1.0/instances/c1")["status"] == "Stopped"
+    assert (await direct.ask(clean_lab, host, "GET", "/1.0/instances/c1"))["status"] == "Stopped"
     again = await client.ask("POST", "/1.0/containers", body)
     assert (again.status, again.error) == (409, 'Instance "c1" already exists')
 
@@ -91,7 +92,7 @@ async def test_change_configuration(client: Client, c1: str) -> None:
 async def test_delete(client: Client, c1: str, clean_lab: Lab) -> None:
     await client.done("DELETE", C1)
     assert await client.get("/1.0/containers") == []
-    assert clean_lab.hosts[c1].api("GET", "/1.0/instances") == []
+    assert await direct.ask(clean_lab, c1, "GET", "/1.0/instances") == []
 
 
 async def test_live_state(client: Client, running: str) -> None:
@@ -176,13 +177,13 @@ async def test_create_a_profile_on_one_host(client: Client, clean_lab: Lab) -> N
     }
     answer = await client.ask("POST", "/1.0/profiles", {"hostname": "h1", "profilesPost": body})
     assert (answer.status, answer.headers["Location"]) == (201, "/1.0/profiles/p")
-    assert profiles_of(clean_lab) == {"h1": {"default", "p"}, **{name: {"default"} for name in ALL - {"h1"}}}
-    found = clean_lab.hosts["h1"].api("GET", "/1.0/profiles/p")
+    assert await profiles_of(clean_lab) == {"h1": {"default", "p"}, **{name: {"default"} for name in ALL - {"h1"}}}
+    found = await direct.ask(clean_lab, "h1", "GET", "/1.0/profiles/p")
     assert {key: found[key] for key in body} == body
 
 
 async def test_create_a_profile_on_all_hosts(client: Client, profile: str, clean_lab: Lab) -> None:
-    assert profiles_of(clean_lab) == on_all("default", "p")
+    assert await profiles_of(clean_lab) == on_all("default", "p")
     again = await client.ask("POST", "/1.0/profiles", {"name": "p"})
     assert (again.status, again.error) == (409, 'The profile "p" already exists')
 
@@ -193,26 +194,26 @@ async def test_read_and_change_a_profile(client: Client, profile: str, clean_lab
     devices = {"kvm": {"type": "unix-char", "path": "/dev/kvm"}}
     body = {"config": {"limits.memory": "3GB"}, "description": "more", "devices": devices}
     assert (await client.ask("PUT", "/1.0/profiles/p", body)).status == 200
-    for host in clean_lab.hosts.values():
-        found = host.api("GET", "/1.0/profiles/p")
+    for host in sorted(ALL):
+        found = await direct.ask(clean_lab, host, "GET", "/1.0/profiles/p")
         assert {key: found[key] for key in body} == body
 
 
 async def test_rename_and_delete_a_profile(client: Client, profile: str, clean_lab: Lab) -> None:
     answer = await client.ask("POST", "/1.0/profiles/p", {"name": "q"})
     assert (answer.status, answer.headers["Location"]) == (201, "/1.0/profiles/q")
-    assert profiles_of(clean_lab) == on_all("default", "q")
+    assert await profiles_of(clean_lab) == on_all("default", "q")
     assert (await client.ask("DELETE", "/1.0/profiles/q")).status == 200
-    assert profiles_of(clean_lab) == on_all("default")
+    assert await profiles_of(clean_lab) == on_all("default")
 
 
 def on_all(*names: str) -> dict[str, set[str]]:
     return {host: set(names) for host in ALL}
 
 
-def profiles_of(lab: Lab) -> dict[str, set[str]]:
+async def profiles_of(lab: Lab) -> dict[str, set[str]]:
     return {
-        name: {url.rsplit("/", 1)[1] for url in host.api("GET", "/1.0/profiles")} for name, host in lab.hosts.items()
+        name: {url.rsplit("/", 1)[1] for url in await direct.ask(lab, name, "GET", "/1.0/profiles")} for name in ALL
     }
 
 

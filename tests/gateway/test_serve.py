@@ -50,7 +50,7 @@ async def test_a_second_one_is_told_of_the_first(clean_lab: Lab, tmp_path: Path)
     async with serving(clean_lab, tmp_path) as served:
         state = str(tmp_path / "state")
         process, errors = await start("--hosts", str(clean_lab.hosts_file), "--state", state, "--serve")
-        out, _ = await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), 20)  # type: ignore
+        out, _ = await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), 60)  # type: ignore
         text = (await errors).decode()
         assert (process.returncode, out) == (1, b"")
         assert f"process {served.process.pid}" in text
@@ -90,6 +90,6 @@ async def test_a_host_that_is_down_at_the_start(clean_lab: Lab, tmp_path: Path) 
 async def test_no_hosts(tmp_path: Path) -> None:
     process, errors = await start("--hosts", str(tmp_path / "none.toml"), "--state", str(tmp_path), "--serve")
     assert process.stdout is not None
-    out, _ = await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), 20)
+    out, _ = await asyncio.wait_for(asyncio.gather(process.stdout.read(), process.wait()), 60)
     text = (await errors).decode()
     assert (process.returncode, out, "none.toml" in text, "Traceback" in text) == (2, b"", True, False)

@@ -330,3 +330,9 @@ async def test_names_that_nothing_could_be_found_by_are_refused(client: Client, 
         answer = await client.ask("POST", path, {"name": name, "config": {}})
         assert (answer.status, "names may not contain" in answer.error) == (400, True), answer.body
     assert await client.get(CUSTOM) == [f"{CUSTOM}/v"]
+
+
+async def test_the_spelling_of_a_path_makes_nothing_more_to_remember(asker: Client, simulated: Gateway) -> None:
+    for pool in ("default", "%64efault", "d%65fault"):
+        await asker.get(f"/1.0/storage-pools/{pool}/volumes")
+    assert len(simulated.remembered) == len(simulated.manager.inventory.hosts)

@@ -175,7 +175,7 @@ async def test_a_client_that_breaks_off(served: Serving, client: Client, started
         ]
         for socket in sockets:
             socket._response.close()  # type: ignore[union-attr]  # the connection breaks, without a farewell
-        ended = await asyncio.wait_for(client.wait(answer), 20)
+        ended = await asyncio.wait_for(client.wait(answer), 90)
         assert ended.status == 200
         assert (await client.execute(f"c-{host}", "echo", "alive")).out["1"] == b"alive\n"
     code, errors = await served.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import os
 import ssl
 import subprocess
@@ -34,7 +35,7 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
     async with DemoFleet(count=2, seed=3, activity=False) as demo:
         paths = Paths(tmp_path / "hosts.toml", tmp_path / "state")
         async with Manager.open(paths, demo.hosts) as manager:
-            await manager.fleet.until_known(20)
+            await manager.fleet.until_known(60)
             async with Gateway.serve(manager, tmp_path / "fleet.socket", ("127.0.0.1", 0)) as gateway:
                 yield gateway
 
@@ -85,13 +86,16 @@ async def test_an_expired_token_enrols_nobody(gateway: Gateway, stranger: Caller
     assert (await stranger.ask("POST", "/1.0/certificates", {"trust_token": secret}))[0] == 403
 
 
-async def test_a_password_works_only_when_set_and_wrong_ones_are_slowed(gateway: Gateway, stranger: Caller) -> None:
+async def test_a_password_works_only_when_set_and_wrong_ones_are_slowed(
+    gateway: Gateway, stranger: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lxdpm_tui.actions.trust.WRONG_PASSWORD_PAUSE", 1000.0)
     ask = {"type": "client", "password": "open sesame"}
     assert (await stranger.ask("POST", "/1.0/certificates", ask))[0] == 403
     await gateway.trust.set_password("open sesame")
     assert (await stranger.ask("POST", "/1.0/certificates", {"password": "wrong"}))[0] == 403
     assert (await stranger.ask("POST", "/1.0/certificates", ask))[0] == 403  # right, but too soon after a wrong one
-    gateway.trust._last_wrong = 0.0
+    gateway.trust._last_wrong = -math.inf
     assert (await stranger.ask("POST", "/1.0/certificates", ask))[0] == 201
     kept = await gateway.manager.store.get_setting("trust.password")
     assert kept is not None
@@ -123,6 +127,12 @@ async def test_a_certificate_is_renewed(gateway: Gateway, stranger: Caller, tmp_
     admin = LocalClient(tmp_path / "fleet.socket")
     newer = base64.b64encode(ensure_identity(tmp_path / "newer").der()).decode()
     await admin.done("PATCH", f"/1.0/certificates/{after.fingerprint()}", {"certificate": newer, "name": "desk"})
+    assert [row.name for row in gateway.trust.all()] == ["laptop", "desk"]
+    for wrong, code in (("nonsense", 400), (pem[:-8] + "AAAAAAA=", 400), (newer, 409)):  # then nothing is changed
+        refused = await admin.ask(
+            "PATCH", f"/1.0/certificates/{before.fingerprint()}", {"certificate": wrong, "name": "x"}
+        )
+        assert refused.status == code, wrong
     assert [row.name for row in gateway.trust.all()] == ["laptop", "desk"]
     await admin.close()
 

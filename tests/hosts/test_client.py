@@ -12,7 +12,9 @@ from lxdpm_tui.hosts.transport import ApiError, ConnectionLost, Deadlines, Timed
 from tests.hosts.daemons import answer, daemon, memory_peak, open_files, read_head, settled
 
 OK = b'{"type":"sync","status":"Success","status_code":200,"metadata":{"a":null}}'
-QUICK = Deadlines(connect=0.3, first_byte=0.3, idle=0.3)
+QUICK = Deadlines(connect=30.0, first_byte=0.3, idle=0.3)
+SILENT = Deadlines(connect=30.0, first_byte=30.0, idle=0.3)
+TRIES = 5  # of what has to be in time, when the machine may stall
 
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
@@ -39,14 +41,15 @@ async def test_an_answer_that_stops_in_the_middle() -> None:
 
     async with daemon(serve) as host:
         with pytest.raises(TimedOut, match="d1: it stayed silent for too long"):
-            await host.request("GET", "/1.0", deadlines=QUICK)
+            await host.request("GET", "/1.0", deadlines=SILENT)
 
 
 async def test_a_slow_answer_that_keeps_coming_is_no_timeout() -> None:
-    go = asyncio.Semaphore(0)  # which forgets no tick when the loop is late
+    gates: list[asyncio.Semaphore] = []  # one a try; which forgets no tick when the loop is late
 
     async def serve(reader: Reader, writer: Writer) -> None:
         await read_head(reader)
+        go = gates[-1]
         writer.write(answer(OK)[:-20])
         for byte in OK[-20:]:
             await go.acquire()
@@ -54,13 +57,21 @@ async def test_a_slow_answer_that_keeps_coming_is_no_timeout() -> None:
 
     async with daemon(serve) as host:
         ticker = asyncio.get_running_loop()
-        limits = Deadlines(first_byte=1.0, idle=1.0)
-        started = ticker.time()
-        for turn in range(20):
-            ticker.call_later(0.1 * (turn + 1), go.release)
-        reply = await host.request("GET", "/1.0", deadlines=limits)
-        assert reply.metadata == {"a": None}
-        assert ticker.time() - started > 1
+        limits = Deadlines(connect=30.0, first_byte=30.0, idle=1.5)
+        for last in reversed(range(TRIES)):
+            started = ticker.time()
+            gates.append(asyncio.Semaphore(0))
+            for turn in range(20):
+                ticker.call_later(0.1 * (turn + 1), gates[-1].release)
+            try:
+                reply = await host.request("GET", "/1.0", deadlines=limits)
+            except TimedOut:
+                if not last:
+                    raise
+            else:
+                assert reply.metadata == {"a": None}
+                assert ticker.time() - started > 1.5
+                break
 
 
 async def test_an_upload_that_is_not_taken() -> None:
@@ -70,20 +81,22 @@ async def test_an_upload_that_is_not_taken() -> None:
 
     async with daemon(serve) as host:
         before = open_files()
+        whole = Deadlines(connect=0.3, first_byte=0.3, idle=0.3)
         with pytest.raises(TimedOut):
             await host.request("POST", "/1.0/images", data=drip(1000), deadlines=QUICK)
         with pytest.raises(TimedOut):  # given whole: one limit for everything
-            await host.request("POST", "/1.0/images", data=bytes(1 << 24), deadlines=QUICK)
+            await host.request("POST", "/1.0/images", data=bytes(1 << 24), deadlines=whole)
         await settled()
         assert open_files() <= before + 2  # the server's ends, which it keeps
 
 
 async def test_the_callers_own_slowness_in_an_upload_is_no_timeout_and_the_head_goes_out_at_once() -> None:
     go = asyncio.Event()
+    short = Deadlines(connect=0.3, first_byte=0.3, idle=0.3)
 
     async def serve(reader: Reader, writer: Writer) -> None:
         await read_head(reader)
-        asyncio.get_running_loop().call_later(1.2, go.set)  # longer than all limits of QUICK together
+        asyncio.get_running_loop().call_later(1.2, go.set)  # longer than all limits together
         assert await reader.readuntil(b"0\r\n\r\n") == b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n"
         writer.write(answer(OK))
 
@@ -93,7 +106,16 @@ async def test_the_callers_own_slowness_in_an_upload_is_no_timeout_and_the_head_
         yield b"b"
 
     async with daemon(serve) as host:
-        assert (await host.request("POST", "/1.0/images", data=slow(), deadlines=QUICK)).status == 200
+        for last in reversed(range(TRIES)):
+            go.clear()
+            try:
+                answered = await host.request("POST", "/1.0/images", data=slow(), deadlines=short)
+            except TimedOut:
+                if not last:
+                    raise
+            else:
+                assert answered.status == 200
+                break
 
 
 async def test_the_callers_own_failure_in_an_upload_is_not_the_hosts() -> None:
@@ -207,6 +229,7 @@ async def test_bodies_stream_both_ways_in_flat_memory() -> None:
 async def test_a_reader_that_does_not_read_stops_the_daemon() -> None:
     written = 0
     stuck = asyncio.Event()
+    limits = Deadlines(connect=30.0, first_byte=30.0, idle=1.0)
 
     async def serve(reader: Reader, writer: Writer) -> None:
         nonlocal written
@@ -215,12 +238,12 @@ async def test_a_reader_that_does_not_read_stops_the_daemon() -> None:
         while True:
             writer.write(bytes(1 << 16))
             written += 1 << 16
-            timer = asyncio.get_running_loop().call_later(0.5, stuck.set)
+            timer = asyncio.get_running_loop().call_later(1.5, stuck.set)
             await writer.drain()
             timer.cancel()
 
-    async with daemon(serve) as host, host.stream("GET", "/x", deadlines=QUICK) as response:
-        async with asyncio.timeout(20):
+    async with daemon(serve) as host, host.stream("GET", "/x", deadlines=limits) as response:
+        async with asyncio.timeout(60):
             await stuck.wait()  # and no timeout of ours: it is not the daemon that is silent
         assert written < 4 << 20
         assert await response.content.readexactly(1 << 20)

@@ -48,7 +48,7 @@ async def test_what_nobody_uses_is_closed_after_a_while(monkeypatch: pytest.Monk
     seen = Connections()
     async with daemon(seen) as host:
         await asyncio.gather(*(host.get("/1.0") for _ in range(2)))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await seen.ended.acquire()
             await seen.ended.acquire()
         await host.get("/1.0")
@@ -93,6 +93,21 @@ async def test_a_body_that_was_not_read_to_its_end_costs_the_connection() -> Non
             await response.content.readany()
         assert await host.get("/1.0") == {"a": None}
     assert seen.made == 2
+
+
+async def test_an_answer_that_is_released_again_leaves_the_next_request_alone() -> None:
+    """Its connection is another request's by then; given back once more, two would share it."""
+    seen = Connections()
+    async with daemon(seen) as host:
+        first = await host._send("GET", "/1.0", {}, None, None)
+        await first.read()
+        first.release()
+        second = await host._send("GET", "/1.0", {}, None, None)
+        first.release()
+        assert await host.get("/1.0") == {"a": None}
+        assert await second.read() == OK
+        second.release()
+        assert seen.made == 2
 
 
 async def test_a_head_without_a_body_and_heads_before_the_last() -> None:
@@ -140,7 +155,7 @@ async def test_closing_ends_a_body_that_is_being_read() -> None:
                 await response.read()
 
         with pytest.raises(ConnectionLost):
-            await asyncio.wait_for(read(), 10)
+            await asyncio.wait_for(read(), 60)
 
 
 @pytest.mark.parametrize(("target", "value"), [("/1.0\r\nX: y", "z"), ("/1.0", "y\r\nX: z"), ("/1.0", "y\nz")])
@@ -166,8 +181,10 @@ async def test_the_quickest_answer_says_how_far_it_is() -> None:
         far = host.round_trip
         assert far >= seconds
         seconds = 0
-        await asyncio.gather(*(host.get("/1.0") for _ in range(5)))
-        near = host.round_trip
+        for _ in range(100):  # until one was quick: the machine may stall
+            await host.get("/1.0")
+            if (near := host.round_trip) < far:
+                break
         assert near < far
         seconds = 0.3
         await host.get("/1.0")

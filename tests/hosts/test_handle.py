@@ -40,7 +40,7 @@ def test_a_host_by_any_transport(clean_lab: Lab, tmp_path: Path, name: str, tran
     instance = client.instances.create({"name": "py1", "type": "container", "source": source}, wait=True)
     instance.start(wait=True)
     # It stays a moment: pylxd still answers a ping when the command may have ended, and fails then.
-    done = instance.execute(["sh", "-c", "cat; sleep 1"], stdin_payload=b"from afar")
+    done = instance.execute(["sh", "-c", "cat; sleep 3"], stdin_payload=b"from afar")
     assert (done.exit_code, done.stdout) == (0, "from afar")
     content = bytes(range(256)) * 8192
     instance.files.put("/root/file", content)

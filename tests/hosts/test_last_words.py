@@ -46,8 +46,8 @@ async def test_the_last_output_is_read_though_the_answer_to_a_ping_comes_too_lat
             daemon = await accepting
             daemon.sendall(b"\x82\x06output" + b"\x81\x00")  # and nobody turns the loop before the answer is tried
             daemon.close()
-            first = await asyncio.wait_for(client.receive(), 5)
-            last = await asyncio.wait_for(client.receive(), 5)
+            first = await asyncio.wait_for(client.receive(), 60)
+            last = await asyncio.wait_for(client.receive(), 60)
         await host.close()
     assert (first.type, first.data) == (aiohttp.WSMsgType.BINARY, b"output")
     assert (last.type, last.data) == (aiohttp.WSMsgType.TEXT, b"")

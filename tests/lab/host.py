@@ -136,7 +136,7 @@ class LabHost(Machine):
                 cwd="/",
                 check=True,
             )
-        until(self._ready, 60, f"{self.name}: its daemon ({self.root}/daemon.log, {log})")
+        until(self._ready, 120, f"{self.name}: its daemon ({self.root}/daemon.log, {log})")
         return True
 
     def _ready(self) -> bool:
@@ -162,7 +162,7 @@ class LabHost(Machine):
         """Shut the daemon down cleanly; this stops its containers."""
         if self.daemon_pid is not None:
             self.run(*self.kind.shutdown)
-            until(lambda: self.daemon_pid is None, 60, f"{self.name}: shutting down")
+            until(lambda: self.daemon_pid is None, 120, f"{self.name}: shutting down")
 
     # -- faults and their undoing
 
@@ -178,7 +178,7 @@ class LabHost(Machine):
         Returns when every thread of it has stopped: until then one may still answer.
         """
         self._signal(signal.SIGSTOP)
-        until(lambda: self._states() <= {"T", "t"}, 10, f"{self.name}: stopping")
+        until(lambda: self._states() <= {"T", "t"}, 60, f"{self.name}: stopping")
 
     def _states(self) -> set[str]:
         """What the daemon's threads do, as letters of proc(5)."""
@@ -294,9 +294,9 @@ class LabHost(Machine):
         try:
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             seen["rss_mb"] = pages * os.sysconf("SC_PAGE_SIZE") // 2**20
-            seen["version"] = self.api("GET", "/1.0", timeout=2)["environment"]["server_version"]
-            seen["instances"] = len(self.api("GET", "/1.0/instances?all-projects=true", timeout=2) or [])
-            seen["pools"] = [path.rsplit("/", 1)[1] for path in self.api("GET", "/1.0/storage-pools", timeout=2) or []]
+            seen["version"] = self.api("GET", "/1.0", timeout=5)["environment"]["server_version"]
+            seen["instances"] = len(self.api("GET", "/1.0/instances?all-projects=true", timeout=5) or [])
+            seen["pools"] = [path.rsplit("/", 1)[1] for path in self.api("GET", "/1.0/storage-pools", timeout=5) or []]
             seen["daemon"] = "ok"
         except TimeoutError:
             seen["daemon"] = "hung"

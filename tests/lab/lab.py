@@ -67,7 +67,7 @@ class Lab:
         with self._locked():
             self._find_hosts()
             self.each(LabHost.poweroff)
-            until(lambda: not leftovers.loop_devices(self.layout), 10, "loop devices of the storage pools")
+            until(lambda: not leftovers.loop_devices(self.layout), 60, "loop devices of the storage pools")
             if self._bridge_exists():
                 run("ip", "link", "del", self.layout.bridge)
             cgroups.remove(self.layout.cgroup)

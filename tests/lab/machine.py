@@ -70,8 +70,8 @@ class Machine:
                 os.kill(pid, signal.SIGKILL)
                 poll = select.poll()
                 poll.register(handle, select.POLLIN)
-                if not poll.poll(20_000):
-                    raise LabError(f"{self.name}: process {pid} did not end within 20 s of SIGKILL")
+                if not poll.poll(60_000):
+                    raise LabError(f"{self.name}: process {pid} did not end within 60 s of SIGKILL")
             finally:
                 os.close(handle)
 
@@ -191,7 +191,7 @@ class Machine:
         if self.link != "none":
             run("ip", "link", "set", self.veth, "up" if up else "down")
             if up and self.init_pid is not None:
-                until(lambda: self.link == "up", 5, f"cable of {self.name}")
+                until(lambda: self.link == "up", 30, f"cable of {self.name}")
 
 
 def _joined(directories: list[Path]) -> list[str]:

@@ -24,7 +24,8 @@ from tests.lab.run import PATH
 POOLS = ("default", "fast")
 ALIAS = "busybox"
 NOT_FOUND = 404
-COMMAND = "Executing command"  # an operation's description, the same in LXD and Incus
+COMMANDS = ("Executing command", "Showing console")  # descriptions of operations, the same in LXD and Incus
+ENDING = 90  # seconds that an operation may take to end
 
 
 def configure(host: LabHost, image: Path, client_certificate: Path, password: str = "") -> None:
@@ -170,12 +171,13 @@ def _end_operations(host: LabHost, *, wait_for_commands: bool) -> None:
         for operation in listed:
             path = f"/1.0/operations/{operation['id']}"
             if operation["may_cancel"] and operation["status_code"] < 200:
-                _delete(host, path)
-            elif wait_for_commands or operation["description"] != COMMAND:
+                with suppress(RestError):  # it has ended meanwhile, so that it cannot be cancelled any more
+                    host.api("DELETE", path)
+            elif wait_for_commands or operation["description"] not in COMMANDS:
                 with suppress(RestError):  # it has ended and is gone
-                    seen = host.api("GET", f"{path}/wait?timeout=30")
+                    seen = host.api("GET", f"{path}/wait?timeout={ENDING}", timeout=ENDING + 30)
                     if seen["status_code"] < 200:
-                        raise LabError(f"{host.name}: still running after 30 s: {operation['description']}")
+                        raise LabError(f"{host.name}: still running after {ENDING} s: {operation['description']}")
 
 
 def _delete_instances(host: LabHost) -> None:

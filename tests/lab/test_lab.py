@@ -24,6 +24,7 @@ from tests.lab.run import run
 
 HOSTS = ["h1", "h2", "h3", "i1"]
 SILENCE = 0.3  # seconds without an answer that count as none
+PATIENCE = 30.0  # seconds in which an answer that is due has to come
 
 
 def https(host: LabHost, lab: Lab, method: str = "GET", path: str = "/1.0", body: object = None) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def https(host: LabHost, lab: Lab, method: str = "GET", path: str = "/1.0", body
     context = ssl.create_default_context(cadata=host.certificate)
     context.check_hostname = False
     context.load_cert_chain(lab.client_cert, lab.client_key)
-    connection = http.client.HTTPSConnection(host.address, 8443, timeout=SILENCE * 10, context=context)
+    connection = http.client.HTTPSConnection(host.address, 8443, timeout=PATIENCE, context=context)
     try:
         connection.request(method, path, None if body is None else json.dumps(body))
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -40,16 +41,16 @@ def https(host: LabHost, lab: Lab, method: str = "GET", path: str = "/1.0", body
     return answer
 
 
-def tcp_connects(host: LabHost, port: int) -> bool:
+def tcp_connects(host: LabHost, port: int, timeout: float = PATIENCE) -> bool:
     try:
-        socket.create_connection((host.address, port), timeout=SILENCE).close()
+        socket.create_connection((host.address, port), timeout=timeout).close()
     except OSError:
         return False
     return True
 
 
-def ask(host: LabHost) -> Any:
-    return host.api("GET", "/1.0", timeout=SILENCE)
+def ask(host: LabHost, timeout: float = PATIENCE) -> Any:
+    return host.api("GET", "/1.0", timeout=timeout)
 
 
 # -- what is up
@@ -147,7 +148,7 @@ def test_hung(clean_lab: Lab) -> None:
     with host.hung():
         assert tcp_connects(host, 8443)
         with pytest.raises(TimeoutError):
-            ask(host)
+            ask(host, SILENCE)
         assert host.status()["daemon"] == "hung"
     ask(host)
 
@@ -169,14 +170,14 @@ def test_frozen(clean_lab: Lab) -> None:
     with host.frozen():
         assert tcp_connects(host, 22)
         with pytest.raises(TimeoutError):
-            ask(host)
+            ask(host, SILENCE)
     ask(host)
 
 
 def test_cut_off(clean_lab: Lab) -> None:
     host = clean_lab.hosts["h2"]
     with host.cut_off():
-        assert not tcp_connects(host, 8443)
+        assert not tcp_connects(host, 8443, SILENCE)
         ask(host)
     assert https(host, clean_lab)["status_code"] == 200
 
@@ -185,7 +186,7 @@ def test_powered_off_and_back_with_its_containers(clean_lab: Lab) -> None:
     host = clean_lab.hosts["h3"]
     host.cli("launch", "busybox", "c1")
     with host.powered_off():
-        assert not tcp_connects(host, 22)
+        assert not tcp_connects(host, 22, SILENCE)
         assert host.status()["power"] == "off"
         with pytest.raises(ConnectionRefusedError):
             ask(host)
@@ -195,12 +196,12 @@ def test_powered_off_and_back_with_its_containers(clean_lab: Lab) -> None:
 def test_split(clean_lab: Lab) -> None:
     one, other = clean_lab.hosts["h1"], clean_lab.hosts["i1"]
 
-    def reaches(host: LabHost) -> bool:
-        return one.run("/usr/bin/curl", "-skm1", f"https://{host.address}:8443/", check=False) != ""
+    def reaches(host: LabHost, timeout: int = 30) -> bool:
+        return one.run("/usr/bin/curl", "-skm", str(timeout), f"https://{host.address}:8443/", check=False) != ""
 
     assert reaches(other)
     with one.split_from(other):
-        assert not reaches(other)
+        assert not reaches(other, 1)
         assert reaches(clean_lab.hosts["h2"])
         assert https(other, clean_lab)["status_code"] == 200
     assert reaches(other)

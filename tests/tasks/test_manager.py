@@ -79,7 +79,7 @@ async def until(task: Task, holds: Any) -> None:
     seen = asyncio.Event()
     undo = task.subscribe(lambda t: seen.set() if holds(t) else None)
     if not holds(task):
-        await asyncio.wait_for(seen.wait(), 5)
+        await asyncio.wait_for(seen.wait(), 60)
     undo()
 
 
@@ -90,7 +90,7 @@ async def test_success_keeps_what_was_made(manager: TaskManager, world: World, s
 
     task = await manager.start(new_task(), runner, journal=True)
     assert task.id in manager.tasks
-    assert await task.wait(5) is Status.SUCCESS
+    assert await task.wait(60) is Status.SUCCESS
     assert world.things == {("h1", "a")}
     row = await store.get_task(task.id)
     assert row is not None
@@ -105,7 +105,7 @@ async def test_failure_undoes_in_reverse_and_names_the_host(manager: TaskManager
         raise ApiError("h2", 500, "no space left on device")
 
     task = await manager.start(new_task(), runner, journal=True)
-    assert await task.wait(5) is Status.FAILURE
+    assert await task.wait(60) is Status.FAILURE
     assert (task.error, task.error_code) == ("h2: no space left on device", 500)
     assert world.removed == [("h1", "c"), ("h1", "b"), ("h1", "a")]
     assert world.things == set()
@@ -122,10 +122,10 @@ async def test_first_step_is_durable_before_it_is_made_without_being_asked(
         await asyncio.Event().wait()
 
     task = await manager.start(new_task(), runner)
-    await asyncio.wait_for(inside.wait(), 5)
+    await asyncio.wait_for(inside.wait(), 60)
     assert [row.id for row in await store.open_tasks()] == [task.id]
     assert task.cancel()
-    assert await task.wait(5) is Status.CANCELLED
+    assert await task.wait(60) is Status.CANCELLED
 
 
 async def test_cancel_undoes(manager: TaskManager, world: World) -> None:
@@ -137,10 +137,10 @@ async def test_cancel_undoes(manager: TaskManager, world: World) -> None:
         await asyncio.Event().wait()
 
     task = await manager.start(new_task(), runner, journal=True)
-    await asyncio.wait_for(inside.wait(), 5)
+    await asyncio.wait_for(inside.wait(), 60)
     assert task.cancel()
     assert task.status is Status.CANCELLING
-    assert await task.wait(5) is Status.CANCELLED
+    assert await task.wait(60) is Status.CANCELLED
     assert world.things == set()
     assert not task.cancel()
 
@@ -152,7 +152,7 @@ async def test_cancel_during_commit_does_not_leave_it_open(manager: TaskManager,
         await journal.commit()
 
     task = await manager.start(new_task(), runner, journal=True)
-    assert await task.wait(5) is Status.SUCCESS
+    assert await task.wait(60) is Status.SUCCESS
     assert world.things == {("h1", "a")}
 
 
@@ -164,7 +164,7 @@ async def test_failure_after_commit_undoes_nothing(manager: TaskManager, world: 
         raise ApiError("h2", 400, "in use")
 
     task = await manager.start(new_task(), runner)
-    assert await task.wait(5) is Status.FAILURE
+    assert await task.wait(60) is Status.FAILURE
     assert world.things == {("h1", "a")}
 
 
@@ -182,7 +182,7 @@ async def test_undo_waits_for_a_host_that_is_down_and_says_so(manager: TaskManag
     assert task.hosts["h2"]["status"] == "waiting"
     world.down.clear()
     world.up.set()
-    assert await task.wait(5) is Status.FAILURE
+    assert await task.wait(60) is Status.FAILURE
     assert task.error == "h2: connection lost"
     assert task.error_code == 503
     assert world.things == set()
@@ -199,14 +199,14 @@ async def test_undo_that_fails_is_kept_and_shown_and_can_be_tried_again(
         raise ApiError("h1", 400, "bad request")
 
     task = await manager.start(new_task(), runner, journal=True)
-    assert await task.wait(5) is Status.FAILURE
+    assert await task.wait(60) is Status.FAILURE
     assert task.error == "h1: bad request; undoing remove failed: h2: disk broken"
     assert "disk broken" in task.hosts["h2"]["undo_error"]
     errors = {step.host: step.error for step in await store.list_steps(task.id)}
     assert errors == {"h1": "", "h2": "h2: disk broken"}
     world.refuses.clear()
     again = await manager.retry_undo(task.id)
-    assert await again.wait(5) is Status.SUCCESS
+    assert await again.wait(60) is Status.SUCCESS
     assert world.things == set()
     with pytest.raises(KeyError):
         await manager.retry_undo(task.id)
@@ -219,7 +219,7 @@ async def test_undo_on_a_host_that_left_the_fleet_ends(manager: TaskManager, wor
         raise Unreachable("no route", "gone")
 
     task = await manager.start(new_task(), runner)
-    assert await task.wait(5) is Status.FAILURE
+    assert await task.wait(60) is Status.FAILURE
     assert "no longer in the fleet" in task.error
 
 
@@ -232,7 +232,7 @@ async def test_a_bug_is_a_failure_not_a_hang(manager: TaskManager, world: World)
 
     for runner in (broken, cancels_itself):
         task = await manager.start(new_task(), runner)
-        assert await task.wait(5) is Status.FAILURE
+        assert await task.wait(60) is Status.FAILURE
         assert task.error.startswith("internal error")
         assert task.error_code == 500
 
@@ -244,7 +244,7 @@ async def test_a_settled_step_is_not_undone(manager: TaskManager, world: World, 
         raise ApiError("h1", 400, "no")
 
     task = await manager.start(new_task(), runner)
-    assert await task.wait(5) is Status.FAILURE
+    assert await task.wait(60) is Status.FAILURE
     assert world.removed == [("h1", "a")]
     assert all(step.undone for step in await store.list_steps(task.id))
 
@@ -260,14 +260,14 @@ async def test_recover_undoes_what_had_not_committed(store: Store, world: World)
         await asyncio.Event().wait()
 
     task = await killed.start(new_task(metadata={"fingerprint": "ab"}), runner, journal=True)
-    await asyncio.wait_for(inside.wait(), 5)
+    await asyncio.wait_for(inside.wait(), 60)
     await drop(killed)
 
     second = made(store, world)
     (found,) = await second.recover()
     assert found.id == task.id
     assert found.metadata["fingerprint"] == "ab"
-    assert await found.wait(5) is Status.FAILURE
+    assert await found.wait(60) is Status.FAILURE
     assert STOPPED in found.error
     assert world.things == set()
     assert await store.open_tasks() == []
@@ -280,7 +280,7 @@ async def test_recover_finishes_what_had_committed(store: Store, world: World) -
     await world.make(journal, "h1", "a")
     await journal.commit()
     (found,) = await made(store, world).recover()
-    assert await found.wait(5) is Status.SUCCESS
+    assert await found.wait(60) is Status.SUCCESS
     assert world.things == {("h1", "a")}
 
 
@@ -290,14 +290,14 @@ async def test_recover_carries_out_a_finish_task(store: Store, world: World) -> 
     await journal.intend("h1", "remove", {"name": "a"})
     await journal.intend("h2", "remove", {"name": "a"})
     (found,) = await made(store, world).recover()
-    assert await found.wait(5) is Status.SUCCESS
+    assert await found.wait(60) is Status.SUCCESS
     assert world.things == set()
 
 
 async def test_a_finish_task_that_never_began_did_not_succeed(store: Store, world: World) -> None:
     await store.save_task(Journal(store, new_task(), finish=True).row())
     (found,) = await made(store, world).recover()
-    assert await found.wait(5) is Status.FAILURE
+    assert await found.wait(60) is Status.FAILURE
     assert found.error.endswith("before anything was changed")
 
 
@@ -307,7 +307,7 @@ async def test_a_finish_task_that_fails_undoes_nothing(manager: TaskManager, wor
         raise ApiError("h1", 400, "in use")
 
     task = await manager.start(new_task(), runner, journal=True, finish=True)
-    assert await task.wait(5) is Status.FAILURE
+    assert await task.wait(60) is Status.FAILURE
     assert world.removed == []
 
 
@@ -323,15 +323,15 @@ async def test_close_undoes_what_it_can_and_leaves_the_rest(store: Store, world:
         await asyncio.Event().wait()
 
     task = await first.start(new_task(), runner, journal=True)
-    await asyncio.wait_for(inside.wait(), 5)
-    await first.close(grace=0.2)
+    await asyncio.wait_for(inside.wait(), 60)
+    await first.close(grace=5)  # h2 does not answer: all of it
     assert world.things == {("h2", "a")}
     assert not task.status.final
     assert [row.id for row in await store.open_tasks()] == [task.id]
 
     world.down.clear()
     (found,) = await made(store, world).recover()
-    assert await found.wait(5) is Status.FAILURE
+    assert await found.wait(60) is Status.FAILURE
     assert world.things == set()
     assert world.removed.count(("h1", "a")) == 1  # not undone twice
 
@@ -346,7 +346,7 @@ async def test_close_ends_a_running_task_as_cancelled(store: Store, world: World
         await asyncio.Event().wait()
 
     task = await manager.start(new_task(), runner, journal=True)
-    await asyncio.wait_for(inside.wait(), 5)
+    await asyncio.wait_for(inside.wait(), 60)
     await manager.close()
     assert (task.status, task.error) == (Status.CANCELLED, STOPPED)
     assert world.things == set()
@@ -360,12 +360,12 @@ async def test_listeners_and_history(manager: TaskManager, world: World) -> None
         task.update(host="h1", status="half", progress=50)
 
     task = await manager.start(new_task(), runner)
-    await task.wait(5)
+    await task.wait(60)
     assert task.hosts == {"h1": {"status": "half", "progress": 50}}
     assert [status for _, status in heard] == [Status.PENDING, Status.RUNNING, Status.RUNNING, Status.SUCCESS]
     off()
     other = await manager.start(new_task(), runner)
-    await other.wait(5)
+    await other.wait(60)
     assert {id for id, _ in heard} == {task.id}
     assert [t.id for t in await manager.history()] == [other.id, task.id]
     assert (await manager.history(1))[0].status is Status.SUCCESS
@@ -378,8 +378,8 @@ async def test_ended_tasks_leave_memory_but_not_history(store: Store, world: Wor
         return None
 
     task = await manager.start(new_task(), runner)
-    await task.wait(5)
-    async with asyncio.timeout(5):
+    await task.wait(60)
+    async with asyncio.timeout(60):
         while task.id in manager.tasks:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0)
     assert [t.id for t in await manager.history()] == [task.id]

@@ -20,7 +20,6 @@ async def planned(
     acts: Acts, act: str, rows: Sequence[Instance], begin_with: Limits | None = None, **options: Any
 ) -> Task | None:
     """Show the plan of an act; gives its task when it was begun. The marks go then."""
-
     inventory = acts.session.inventory
 
     def plan(chosen: Mapping[str, Any], limits: Limits) -> Plan | Awaitable[Plan]:
@@ -64,6 +63,8 @@ async def asked(acts: Acts, given: Mapping[str, Any]) -> None:
         )
     elif acts.row is not None:
         await planned(acts, given["act"], [row for _, row in acts.rows], limits, **options)
+    else:
+        acts.session.say("bad", f"bulk: no instances to {given['act']}")
 
 
 async def board(acts: Acts) -> None:

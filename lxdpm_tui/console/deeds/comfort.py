@@ -18,6 +18,7 @@ from lxdpm_tui.console.terminal_io import screen_text
 if TYPE_CHECKING:
     from lxdpm_tui.console.acts import Acts
 
+LAID_OUT = 0.02  # seconds between two looks at whether the screen is without the prompt
 CLIPBOARD = 70_000  # characters: more does not go through OSC 52 everywhere
 
 
@@ -119,7 +120,10 @@ def _dump(acts: Acts, rest: Sequence[str]) -> str:
         return "dump FILE.svg or FILE.txt"
 
     def write() -> None:
-        app = acts.screen.app
+        app, prompt = acts.screen.app, acts.screen.prompt
+        if prompt.region.height and not prompt.opened:  # closed, but the screen is not laid out without it yet
+            acts.screen.set_timer(LAID_OUT, write)
+            return
         words = app.export_screenshot() if path.suffix == ".svg" else "\n".join(screen_text(app)) + "\n"
         _write(acts, path, words, f"The screen is in {path}")
 

@@ -21,7 +21,6 @@ async def acknowledge(acts: Acts) -> None:
     rows = [row for _, row in acts.rows]
     again = all(row.text("status") == "acknowledged" for row in rows)
     task = await acts.session.attempt("warning-ack", warnings=[_ref(row) for row in rows], again=again)
-    acts.unmark()
     await _ended(acts, task, rows)
 
 
@@ -32,7 +31,6 @@ async def delete(acts: Acts) -> None:
     lines.append(Line("", "What caused it stays; when it happens again it is told again.", "warn"))
     if await acts.ask(f"Delete {which}?", lines, yes="Delete") is not None:
         task = await acts.session.attempt("warning-delete", warnings=[_ref(row) for row in rows])
-        acts.unmark()
         await _ended(acts, task, rows)
 
 
@@ -41,9 +39,10 @@ def _ref(row: Row) -> str:
 
 
 async def _ended(acts: Acts, task: Task | None, rows: list[Row]) -> None:
-    """Show what came of it at once, without waiting for events or the next look."""
+    """Show what came of it at once, without waiting for events or the next look. The marks of what was refused stay."""
     if task is None:
         return
+    acts.unmark()
     await task.wait(PATIENCE)
     watching = acts.session.watching
     await watching.judge()

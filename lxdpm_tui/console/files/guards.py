@@ -3,7 +3,7 @@
 [production]
 filter = "prod- user.stage=live"     as in the table of instances
 acts = ["delete", "stop"]            names of actions; without it all that ask before they run
-ask = "name"                         name: each is typed; count: their number; never: it is refused here
+ask = "type"                         type: its name, or how many they are, is typed; never: it is refused here
 why = "shop.example runs on them"
 """
 
@@ -20,6 +20,8 @@ from lxdpm_tui.fleet.query import Query, QueryError, parse
 Ask = Literal["type", "never"]
 _STRICT: tuple[Ask, ...] = ("type", "never")  # the last counts most
 _KEYS = ("filter", "acts", "ask", "why")
+SETTINGS = frozenset(("configure", "config-set", "config-unset", "device-add", "device-remove", "edit"))
+"""Ways to the same change: the form and bulk act, the actions of the `:` line, $EDITOR. One guarded: all are."""
 
 
 class Guard(NamedTuple):
@@ -33,7 +35,8 @@ class Guard(NamedTuple):
 
     def heeds(self, act: str, asks: bool, rows: Iterable[Any]) -> bool:
         """Whether that act on one of those instances is what it guards. asks: it asks before it runs anyway."""
-        return (act in self.acts if self.acts else asks) and any(self.query(row) for row in rows)
+        acts = self.acts if SETTINGS.isdisjoint(self.acts) else SETTINGS.union(self.acts)
+        return (act in acts if acts else asks) and any(self.query(row) for row in rows)
 
     def words(self) -> str:
         """`guard production: shop.example runs on them`."""

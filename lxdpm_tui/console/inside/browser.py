@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -228,6 +229,9 @@ class FilesScreen(Screen[None]):
 
     async def _delete(self, name: str) -> None:
         entry, path = self.entries.get(name), join(self.path, name)
+        if entry is None:  # a key was quicker than the host: a directory is not to be taken for a file
+            with contextlib.suppress(*REFUSALS, LookupError):
+                entry = await self.files.look(path)
         directory = entry is not None and entry.kind == DIRECTORY
         question = f"Delete {path} in {self.row.host}:{self.row.name} (project {self.row.project})?"
         lines = [Line("", "With all that is below it." if directory else "It cannot be brought back.", "warn")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from lxdpm_tui.console.columns import Column, Look
@@ -36,7 +37,7 @@ class Resource:
     """One table.
 
     order: id of the column it is sorted by at first.  empty: said when there is no row.  users: the filter on instances
-    that gives those which use a row ("" = none can), for the jump.
+    that gives those which use a row ("" = none can), for the jump.  host: of a row, where each is on one.
     """
 
     columns: Sequence[Column]
@@ -47,6 +48,7 @@ class Resource:
     order: str
     empty: str
     users: Callable[[Any], str] = lambda row: ""
+    host: Callable[[Any], str] | None = None
 
 
 class LookupSource:
@@ -80,7 +82,7 @@ def resources(session: Session) -> dict[Place, Resource]:
         "hosts": Resource(hosts.COLUMNS, hosts.detail, HOSTS, rows("hosts"), by_name, "name", "No hosts.",
                           lambda row: f"host:={row.name}"),
         "instances": Resource(instances.COLUMNS, instances.detail, INSTANCES, rows("instances"), by_name, "name",
-                              "No instances. n makes one."),
+                              "No instances. n makes one.", host=attrgetter("host")),
         "images": Resource(images.COLUMNS, images.detail, IMAGES, groups("images"), by_name, "alias",
                            "No images. i imports one.", lambda row: f"fingerprint:={row.fingerprint}"),
         "profiles": Resource(profiles.COLUMNS, profiles.detail, PROFILES, groups("profiles"), by_name, "name",
@@ -93,12 +95,12 @@ def resources(session: Session) -> dict[Place, Resource]:
         "storage": Resource(storage.COLUMNS, storage.detail, storage.SCHEMA,
                             lambda: LookupSource(watching.lookups["storage"].rows), by_name, "name",
                             "No storage pools.",
-                            lambda row: f"pool:={row.text('pool')} host:={row.host}"),
+                            lambda row: f"pool:={row.text('pool')} host:={row.host}", attrgetter("host")),
         "projects": Resource(projects.COLUMNS, projects.detail, projects.SCHEMA, asked("projects"), by_name, "name",
                              "No projects.", lambda row: f"project:={row.name}"),
         "warnings": Resource(warnings.COLUMNS, warnings.detail, warnings.SCHEMA,
                              lambda: warnings.WarningSource(watching.lookups["warnings"].rows, watching.problems),
-                             by_name, "severity", "No warnings: all is well."),
+                             by_name, "severity", "No warnings: all is well.", host=warnings.where),
         "events": Resource(events.COLUMNS, events.detail, events.SCHEMA,
                            lambda: MappingSource(watching.happenings.rows), lambda number: -number, "when",
                            "Nothing happened yet since the console was opened."),

@@ -230,6 +230,7 @@ class MainScreen(Screen[None]):
 
     def on_resize(self) -> None:
         self._arrange()
+        self.call_after_refresh(self.going.regain)
         self.refresh_words()
 
     def _arrange(self) -> None:
@@ -333,7 +334,7 @@ class MainScreen(Screen[None]):
     def toggle_detail(self) -> None:
         """Details on and off."""
         self.toggle_class("-detail")
-        self._refresh_detail()
+        self.call_after_refresh(self.going.regain)
         self.refresh_words()
 
     def _back(self) -> None:
@@ -343,9 +344,7 @@ class MainScreen(Screen[None]):
             self.toggle_detail()
         elif self.table.marks:
             self.table.clear_marks()
-        elif self.going.out():
-            pass
-        elif self.filters.get(self.place):
+        elif not self.going.out() and self.filters.get(self.place):
             self.set_filter("")
         self.refresh_words()
 

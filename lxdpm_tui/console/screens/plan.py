@@ -23,6 +23,7 @@ from lxdpm_tui.console.session import REFUSALS, Session
 from lxdpm_tui.console.widgets.lines import Lines
 from lxdpm_tui.tasks.task import Task
 
+WIDEST = 160  # columns, as plan.tcss has it
 LOOK = 0.25  # seconds between two looks at the task
 WAVES = (0, 1, 2, 4, 8, 16)
 PER_HOST = (1, 2, 4, 8)
@@ -194,11 +195,19 @@ class PlanScreen(ModalScreen[Task | None]):
 
     def _show_keys(self) -> None:
         found = [("enter", "go on"), ("esc", "back")] if self._asking else self.offered()
-        words = Text(no_wrap=True, overflow="ellipsis", end="")
+        room = min(self.size.width, WIDEST) - 4  # its border and padding
+        words, used = Text(no_wrap=True, overflow="ellipsis", end=""), 0
         for key, label in found:
+            size = len(key) + 1 + len(label)
+            if used:
+                between, used = ("   ", used + 3) if used + 3 + size <= room else ("\n", 0)
+                words.append(between)
             words.append(key, style="bold")
-            words.append(f" {label}   ")
-        self.query_one("#plan-keys", Static).update(words)
+            words.append(f" {label}")
+            used += size
+        bar = self.query_one("#plan-keys", Static)
+        bar.update(words)
+        bar.styles.height = 1 + words.plain.count("\n")
 
     # -- before it runs
 

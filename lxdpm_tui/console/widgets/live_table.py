@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 from textual import events
@@ -69,6 +69,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         self.cursor_key: K | None = None
         self.sort_column: Column | None = None
         self.grouped = False  # by host, and by the column in each
+        self.host: Callable[[Any], str] | None = None  # of a row, where each is on one: else they cannot be grouped
         self._cursor_index = 0
         self._chosen = False  # until the user moves it, the cursor stays on the first row while rows come in
         self._slots: list[Slot] = []
@@ -102,7 +103,8 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         """The same, not shown yet."""
         self.sort_column = column
         sort = column.sort if column else None
-        self.view.set_order(by_host(sort, reverse) if self.grouped else sort, reverse=reverse)
+        host = self.host if self.grouped else None
+        self.view.set_order(by_host(host, sort, reverse) if host else sort, reverse=reverse)
 
     def filter(self, query: Query, *, follow: bool = False) -> None:
         """Show the rows that pass. follow: the cursor stays where it is, as when only the clock went on.

@@ -38,19 +38,22 @@ class SlicedWork:
         """Go through the steps, then call done().
 
         after_each: called after each step; gives the seconds to wait before the next one, so that what it showed is
-        painted first; below 0: give up.  key: a person waits for it, so that the first steps are made right away.
+        painted first; below 0: give up.  key: a person waits for it, so that the first steps are made right away,
+        until there is something to show.
         """
         self.stop()
         until = time.perf_counter() + AT_ONCE
-        while key and time.perf_counter() < until:
+        wait = 0.0
+        while key and not wait and time.perf_counter() < until:
             if next(steps, _END) is _END:
                 done()
                 return
-            if after_each() < 0:
+            wait = after_each()
+            if wait < 0:
                 steps.close()
                 return
         self._steps = steps
-        self._task = asyncio.create_task(self._run(steps, done, after_each), name="sliced work on rows")
+        self._task = asyncio.create_task(self._run(steps, done, after_each, wait), name="sliced work on rows")
         self._task.add_done_callback(self._ended)
 
     def stop(self) -> None:
@@ -60,7 +63,8 @@ class SlicedWork:
             self._steps.close()
         self._task = self._steps = None
 
-    async def _run(self, steps: Steps, done: Callable[[], None], after_each: Callable[[], float]) -> None:
+    async def _run(self, steps: Steps, done: Callable[[], None], after_each: Callable[[], float], wait: float) -> None:
+        await asyncio.sleep(wait)
         for _ in steps:
             wait = after_each()
             if wait < 0:

@@ -155,11 +155,11 @@ async def change(call: Call) -> web.StreamResponse:
     wanted = replace(row, name=str(new["name"] or row.name), **_rights(new))
     if call.client.projects is not None and wanted != row:
         raise ActionError("Only the certificate can be changed", 403)
-    if wanted != row:
-        await call.gateway.trust.update(wanted)
     der = _certificate(str(body["certificate"])) if body.get("certificate") else b""
     if der and hashlib.sha256(der).hexdigest() != row.fingerprint:
-        wanted = await call.gateway.trust.renew(wanted, der)
+        wanted = await call.gateway.trust.renew(wanted, der)  # all of it, or nothing when the certificate is refused
+    elif wanted != row:
+        await call.gateway.trust.update(wanted)
     told = {"name": wanted.name, "fingerprint": wanted.fingerprint}
     await call.manager.store.append_audit(call.caller, "trust-change", told, result="Success")
     call.tell("certificate-updated", f"/1.0/certificates/{wanted.fingerprint}")

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.gateway import answers, groups
 from lxdpm_tui.gateway.call import Call
@@ -100,9 +101,9 @@ def _new_name(call: Call, body: dict[str, Any]) -> str:
     name = body.get("name")
     if not isinstance(name, str) or not name:
         raise ActionError("No name provided")
-    for sign, what in (("/", "slashes"), (" ", "spaces")):
-        if sign in name:
-            raise ActionError(f"Cluster group names may not contain {what}")
+    resolve.check_name("Cluster group", name)
+    if " " in name:
+        raise ActionError("Cluster group names may not contain spaces")
     if name in groups.members(call.manager):
         raise ActionError("This cluster group already exists", 409)
     return name
@@ -136,7 +137,7 @@ async def _keep(call: Call, name: str, body: dict[str, Any]) -> None:
         if name == groups.DEFAULT:
             raise ActionError(f"all hosts are in the group default, {', '.join(stay)} too")
         raise ActionError(f"{', '.join(stay)} are in {name} by a label: change it with `lxdpm-tui host label`")
-    made = Group(description, as_text(config))
+    made = Group(description, {key: value for key, value in as_text(config).items() if value})
     await call.manager.membership.set_group(name, made, [host for host in hosts if host not in labelled])
     await call.manager.store.append_audit(call.caller, "group-edit", {"name": name, "hosts": hosts}, result="Success")
 

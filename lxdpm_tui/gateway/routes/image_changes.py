@@ -22,9 +22,7 @@ async def change(call: Call) -> web.StreamResponse:
     if body.get("properties") is not None and not isinstance(body["properties"], dict):
         raise ActionError("properties must be an object")
     old: dict[str, Any] = next(iter(found.images.values()))
-    match = call.request.headers.get("If-Match", "").strip('"')
-    if match and match != answers.etag_of(writable(old)).strip('"'):
-        raise ActionError("Precondition failed: the image has changed, read it again", 412)
+    answers.check_match(call.request, writable(old), "the image")
     if call.request.method == "PATCH":
         old, new = {}, body
     else:

@@ -12,6 +12,7 @@ from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.gateway.backup_index import Backup, read_head
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.gateway.routes.instance_place import to_chosen
+from lxdpm_tui.scheduler.membership import ALL
 from lxdpm_tui.scheduler.model import Request
 
 # Keys that a backup may hold, and the extension without which a host refuses the whole backup for one.
@@ -24,7 +25,9 @@ def preferred(call: Call, request: Request, backup: Backup) -> Request:
     if request.targets or re.search(r"^snapshots:", backup.index, re.M):
         return request
     hosts = call.manager.inventory.hosts.values()
-    return replace(request, targets=frozenset(host.name for host in hosts if host.kind == "lxd"), by_group=True)
+    placement = call.manager.membership.placement  # nobody named the hosts that are for those who do
+    lxd = frozenset(host.name for host in hosts if host.kind == "lxd" and placement(host.name) == ALL)
+    return replace(request, targets=lxd) if lxd else request
 
 
 async def import_backup(call: Call) -> web.StreamResponse:

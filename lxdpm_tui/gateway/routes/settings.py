@@ -25,8 +25,14 @@ def is_own(key: str) -> bool:
 
 
 def as_text(config: dict[str, Any] | None) -> dict[str, str]:
-    """Only text: a client of Incus dies of anything else."""
-    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in (config or {}).items()}
+    """Only text: a client of Incus dies of anything else. null takes a key away, as "" does."""
+    return {key: _text(value) for key, value in (config or {}).items()}
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 async def change(call: Call) -> web.StreamResponse:
@@ -44,7 +50,6 @@ async def change(call: Call) -> web.StreamResponse:
             raise ActionError(f"{key} is host-local, use --target")
     if call.request.method == "PATCH":
         changed = {key: value for key, value in wanted.items() if FLEET_KEYS.match(key)}
-        wanted = {**old, **wanted}
     else:
         keys = [key for key in {**old, **wanted} if FLEET_KEYS.match(key)]
         changed = {key: wanted.get(key, "") for key in keys if wanted.get(key, "") != old.get(key, "")}
@@ -52,7 +57,9 @@ async def change(call: Call) -> web.StreamResponse:
         task = await server_config.edit(call.manager, changed)
         await finish(call, "server-config", {"config": changed}, task)
     own = {key: value for key, value in wanted.items() if is_own(key)}
-    new = {**own, PASSWORD: await _set_password(call, own.get(PASSWORD, ""), old)}
+    if call.request.method == "PATCH":
+        own = {**call.gateway.config, **own}  # as it is by now: hosts take their time, and others change keys meanwhile
+    new = {**own, PASSWORD: await _set_password(call, own.get(PASSWORD, ""))}
     await call.gateway.set_config({key: value for key, value in new.items() if value})
     await call.manager.store.append_audit(call.caller, "config-set", {"config": new}, result="Success")
     call.tell("config-updated", "/1.0")
@@ -72,9 +79,9 @@ def shown(call: Call) -> dict[str, str]:
     return found
 
 
-async def _set_password(call: Call, given: str, old: dict[str, str]) -> str:
+async def _set_password(call: Call, given: str) -> str:
     """What is shown of it from now on. What a client read as "true" was only the mask."""
-    if given == old.get(PASSWORD, ""):
+    if given == call.gateway.config.get(PASSWORD, ""):
         return given
     await call.gateway.trust.set_password(given or None)
     return _SET if given else ""

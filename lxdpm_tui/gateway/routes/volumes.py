@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 from aiohttp import web
@@ -102,7 +102,7 @@ async def _list(call: Call, ask: Any, url: Any) -> web.StreamResponse:
     remembered, scope = call.gateway.remembered, "*" if call.all_projects else call.project
     rows: list[Row] = []
     for host in call.manager.inventory.hosts:
-        key = (call.path, host, scope)
+        key = (unquote(call.path), host, scope)  # a path has many spellings, each of which would be kept
         if host in found.live:
             remembered[key] = [(row["project"], {**row, "location": host}) for row in found.live[host]]
         if host in found.live or host in found.cached:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.console.world import shown, until
 from tests.lab.lab import Lab
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 async def test_one_command_in_all_marked(clean_lab: Lab, tmp_path: Path) -> None:
     for host in ("h1", "h3", "i1"):
         make(clean_lab, host, f"c-{host}")
@@ -43,9 +44,9 @@ async def test_one_command_in_all_marked(clean_lab: Lab, tmp_path: Path) -> None
         assert board.plan.waves == [0, 1]
         await pilot.press("k")
         await until(pilot, lambda: board.state == "done", PATIENCE)
-        assert "I am c-h1" in shown(pilot), "the board has the last lines"
+        await until(pilot, lambda: "I am c-h1" in shown(pilot))  # the board has the last lines
         await pilot.press("o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
+        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen) and "1 left out" in shown(pilot))
         lines = shown(pilot).splitlines()
         first = next(number for number, line in enumerate(lines) if "c-h3" in line)
         assert "left out" in lines[first]
@@ -57,15 +58,16 @@ async def test_one_command_in_all_marked(clean_lab: Lab, tmp_path: Path) -> None
         await pilot.press("escape")
         await until(pilot, lambda: pilot.app.screen is board)
         await pilot.press("escape")
-        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
-        assert "marked" not in shown(pilot)
+        await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen) and "marked" not in shown(pilot))
         await pilot.press("5")
+        main = pilot.app.screen
+        assert isinstance(main, MainScreen)
+        await until(pilot, lambda: main.place == "tasks" and main.table.cursor_row is not None)
         await pilot.press("X")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen))
-        assert "I am c-h3" in shown(pilot)
+        await until(pilot, lambda: isinstance(pilot.app.screen, ResultsScreen) and "I am c-h3" in shown(pilot))
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 async def test_files_of_an_instance(clean_lab: Lab, tmp_path: Path) -> None:
     make(clean_lab, "h3", "c1")
     clean_lab.hosts["h3"].cli(
@@ -80,21 +82,22 @@ async def test_files_of_an_instance(clean_lab: Lab, tmp_path: Path) -> None:
         assert isinstance(screen, FilesScreen)
         await pilot.press("down", "enter")
         await until(pilot, lambda: "c1 (project default)  /root/d " in shown(pilot) and "d0755" in shown(pilot))
-        assert [name for name in ("e", "file", "l") if name in screen.entries] == ["e", "file", "l"]
+        await until(pilot, lambda: all(screen.entries.get(name) for name in ("e", "file", "l")))
 
         options = screen.query_one(OptionList)
         options.highlighted = options.get_option_index("/file")
-        await pilot.press("p")
+        await asked(pilot, screen, "p")
         screen.input.value = str(tmp_path)
         await pilot.press("enter")
-        await until(pilot, lambda: (tmp_path / "file").exists(), PATIENCE)
-        assert (tmp_path / "file").read_text() == "text\n"
+        pulled = tmp_path / "file"
+        await until(pilot, lambda: pulled.exists() and pulled.read_text() == "text\n", PATIENCE)
 
-        await pilot.press("P")
+        await asked(pilot, screen, "P")
         screen.input.value = str(tmp_path / "ours")
         await pilot.press("enter")
-        await until(pilot, lambda: "ours" in screen.entries, PATIENCE)
-        assert clean_lab.hosts["h3"].cli("exec", "c1", "--", "cat", "/root/d/ours") == "from here"
+        await until(pilot, lambda: screen.entries.get("ours") and screen.entries.get("e"), PATIENCE)
+        cli = clean_lab.hosts["h3"].cli
+        assert await asyncio.to_thread(cli, "exec", "c1", "--", "cat", "/root/d/ours") == "from here"
 
         options.highlighted = options.get_option_index("/e")
         await pilot.press("D")
@@ -106,6 +109,12 @@ async def test_files_of_an_instance(clean_lab: Lab, tmp_path: Path) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
 
 
+async def asked(pilot: Pilot[int], screen: FilesScreen, key: str) -> None:
+    """The key opens the line at the bottom, which takes the next ones."""
+    await pilot.press(key)
+    await until(pilot, lambda: screen.input.display and pilot.app.focused is screen.input)
+
+
 async def yes_to_directory(pilot: Pilot[int], name: str) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
     await pilot.pause()
@@ -113,7 +122,7 @@ async def yes_to_directory(pilot: Pilot[int], name: str) -> None:
     await until(pilot, lambda: isinstance(pilot.app.screen, FilesScreen))
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 async def test_all_of_an_instance(clean_lab: Lab, tmp_path: Path) -> None:
     make(clean_lab, "i1", "c1")
     async with opened(clean_lab, tmp_path) as pilot:
@@ -124,14 +133,15 @@ async def test_all_of_an_instance(clean_lab: Lab, tmp_path: Path) -> None:
         await until(pilot, lambda: "cpu time" in shown(pilot) and "127.0.0.1/8" in shown(pilot))
         await pilot.press("5")
         await until(pilot, lambda: "architecture: x86_64" in shown(pilot))
-        clean_lab.hosts["i1"].api("PATCH", "/1.0/instances/c1", {"config": {"user.new": "thing"}})
+        patch = {"config": {"user.new": "thing"}}
+        await asyncio.to_thread(clean_lab.hosts["i1"].api, "PATCH", "/1.0/instances/c1", patch)
         await pilot.press("6", "r")
         await until(pilot, lambda: "user.new: thing" in shown(pilot), PATIENCE)
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_where_the_terminal_cannot_be_given_away(clean_lab: Lab, tmp_path: Path) -> None:
     """As in a browser: it is said, and the console goes on."""
     make(clean_lab, "h1", "c1")
@@ -156,7 +166,7 @@ esac
 """
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 def test_the_persons_own_editor(clean_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(clean_lab, "h2", "c1")
     script = tmp_path / "editor"

@@ -14,7 +14,7 @@ from tests.console.test_terminal import ROOT, Tmux
 from tests.lab.lab import Lab
 from tests.managing import paths_of
 
-STARTED = 60.0  # seconds: other work may share the machine
+STARTED = 90.0  # seconds: other work may share the machine
 
 
 class Window(Tmux):
@@ -43,17 +43,17 @@ class Window(Tmux):
     def resize(self, columns: int, rows: int) -> None:
         """Returns once its terminal has that size: tmux tells it later."""
         self.run("resize-window", "-x", str(columns), "-y", str(rows))
-        self.until(lambda _: f"rows {rows}; columns {columns};" in self.settings(), 10)
+        self.until(lambda _: f"rows {rows}; columns {columns};" in self.settings())
 
     def cells(self) -> list[str]:
         """The screen with its colours, without what tells of time, load and memory."""
         return [line.partition("Running")[0] for line in self.run("capture-pane", "-pe").splitlines()[2:-3]]
 
-    def has(self, *words: str, seconds: float = 40.0) -> str:
+    def has(self, *words: str, seconds: float = 60.0) -> str:
         """The screen once all the words are on it."""
         return self.until(lambda screen: all(word in screen for word in words), seconds)
 
-    def lacks(self, *words: str, seconds: float = 40.0) -> str:
+    def lacks(self, *words: str, seconds: float = 60.0) -> str:
         return self.until(lambda screen: not any(word in screen for word in words), seconds)
 
     def on(self, host: str, name: str) -> None:
@@ -68,16 +68,21 @@ class Window(Tmux):
         )
 
     def steady(self) -> list[str]:
-        """The cells once they stay the same for half a second."""
-        deadline = time.monotonic() + 20
-        before = self.cells()
+        """The cells once they stay the same for two seconds."""
+        deadline = time.monotonic() + 60
+        before, same = self.cells(), 0
         while time.monotonic() < deadline:
             time.sleep(0.5)
             now = self.cells()
-            if now == before:
+            same = same + 1 if now == before else 0
+            if same == 4:
                 return now
             before = now
         raise AssertionError("the screen is never steady")
+
+    def again(self, cells: list[str]) -> None:
+        """Wait until the screen is as it was."""
+        self.until(lambda _: self.cells() == cells)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from random import Random
 
 import pytest
 
-from tests.gateway.fuzz.target import Target, read_answer, simulated
+from tests.gateway.fuzz.target import PATIENCE, Target, read_answer, simulated
 
 DOORS = ("unix", "https")
 
@@ -70,9 +70,9 @@ def test_bad_frames(target: Target, what: str, door: str) -> None:
     for path in ("/1.0/events", f"{operation}/websocket?secret={fds['0']}"):
         connection = target.connect(door if path == "/1.0/events" else "unix")
         connection.sendall(handshake(path))
-        said = read_answer(connection)
+        said = read_answer(connection, patience=PATIENCE)
         assert said.startswith(b"HTTP/1.1 101 "), said
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         connection.sendall(FRAMES[what])
         connections.append(connection)
     target.check()
@@ -95,7 +95,7 @@ def test_wrong_secrets_and_ids(target: Target) -> None:
             "?secret=%00",
             "?secret=" + "a" * 9999,
         ):
-            said = target.raw(handshake(path + query))
+            said = target.raw(handshake(path + query), patience=PATIENCE)
             # A host says with 500 that a secret is wrong, LXD too.
             refused = said[9:12] in (b"403", b"404", b"400") or b"permission denied" in said
             assert refused, (path, query[:40], said[:400])

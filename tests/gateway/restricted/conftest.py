@@ -22,7 +22,7 @@ async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Gateway]:
         Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager,
         Gateway.serve(manager, tmp_path / "fleet.socket", ("127.0.0.1", 0)) as gateway,
     ):
-        assert await manager.fleet.until_known(20) == []
+        assert await manager.fleet.until_known(60) == []
         yield gateway
 
 

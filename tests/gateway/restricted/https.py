@@ -35,7 +35,7 @@ class HttpsClient(Client):
         self.certificate = ssl.PEM_cert_to_DER_cert(identity.cert_path.read_text())
         self.address = address
         self.session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context, limit=0), timeout=aiohttp.ClientTimeout(total=60)
+            connector=aiohttp.TCPConnector(ssl=context, limit=0), timeout=aiohttp.ClientTimeout(total=120)
         )
 
     def url(self, path: str) -> URL:

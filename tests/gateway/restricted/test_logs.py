@@ -29,9 +29,9 @@ async def test_only_admins_get_logs(
     async with guest.events("?project=theirs") as of_guest, reader.events("?all-projects=true") as of_reader:
         assert gateway.hub.on_demand.hosts == frozenset()
         async with admin.events("?type=logging") as of_admin:
-            await of_admin.until(lambda event: event["type"] == "logging", 30)
+            await of_admin.until(lambda event: event["type"] == "logging", 60)
             await guest.done("POST", "/1.0/instances?project=theirs", {"name": "own", "source": {"type": "none"}})
             await asyncio.gather(
-                *(events.until(lambda event: event["type"] == "lifecycle", 30) for events in (of_guest, of_reader))
+                *(events.until(lambda event: event["type"] == "lifecycle", 60) for events in (of_guest, of_reader))
             )
     assert {event["type"] for event in (*of_guest.seen, *of_reader.seen)} <= {"operation", "lifecycle"}
