@@ -120,7 +120,7 @@ class Upstream:
         sent = {name: value for name, value in arguments.items() if value is not None}
         for param in known.params:
             if param.kind == "file" and sent.get(param.name):
-                sent[param.name] = self._file(action, str(sent[param.name]))
+                sent[param.name] = self._file(action, param.name, str(sent[param.name]))
         if isinstance(sent.get("source"), Path):
             return await self._upload(sent)
         path = f"/1.0/fleet/actions/{action}"
@@ -144,18 +144,19 @@ class Upstream:
         task = self._show(reply.metadata, project)
         return task if newer is None else self._show(*newer)
 
-    def _file(self, action: str, text: str) -> str | Path:
+    def _file(self, action: str, name: str, text: str) -> str | Path:
         """A file of this machine, as the server can have it: its text, its full name, or a Path that is to be sent."""
         if action == "run":
             return text_of(text)  # the plan itself: its name means nothing there
         path = Path(text).expanduser()
         if action in _FILES:
             return str(path.absolute())
-        if not path.is_file():
+        here = self._server.transport.scheme == "unix"
+        if not (path.exists() if here else path.is_file()):
             return text
-        if action != "image-import":
+        if name == "certificate":
             return path.read_text()
-        return str(path.absolute()) if self._server.transport.scheme == "unix" else path
+        return str(path.absolute()) if here else path
 
     async def _upload(self, sent: dict[str, Any]) -> Task:
         """An image's file to a server that cannot read our disk."""

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.files_undo import look
+from lxdpm_tui.actions.own_files import own_path
 from lxdpm_tui.actions.registry import ActionError, Param, registry
 from lxdpm_tui.fleet.inventory import Instance
 from lxdpm_tui.hosts.transport import ApiError, HostError
@@ -75,7 +76,7 @@ class Progress:
 async def push(
     manager: Manager, *, source: str, instances: Sequence[str], to: str, project: str, uid: int, gid: int
 ) -> Task:
-    path = Path(source).expanduser()
+    path = own_path(source)
     if not to.startswith("/"):
         raise ActionError(f"the path in the instance begins with /, not {to!r}")
     if not path.is_absolute():
@@ -111,7 +112,7 @@ async def pull(manager: Manager, *, instance: str, path: str, to: str, project: 
     row = resolve.instance(manager, instance, project)
     if not path.startswith("/"):
         raise ActionError(f"the path in the instance begins with /, not {path!r}")
-    target = Path(to or ".").expanduser()
+    target = own_path(to or ".")
     if not target.is_absolute():
         raise ActionError(f"{to or '.'}: give the whole path, from / on")
     name = PurePosixPath(path).name or row.name

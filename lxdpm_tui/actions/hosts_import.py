@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lxdpm_tui.actions.hosts_edit import file_of
+from lxdpm_tui.actions.own_files import own_path
 from lxdpm_tui.actions.registry import ActionError, Param, registry
 from lxdpm_tui.config import ClientRemotes, ConfigError, HostConfig, HttpsAddress, add_host, client_remotes, load_hosts
 from lxdpm_tui.hosts.identity import ensure_identity
@@ -26,9 +26,10 @@ PAIR_TIME = 20.0  # seconds that one host has
     Param("directory", "its configuration; the usual places when left out", kind="file", positional=True, default=""),
 )
 async def host_import(manager: Manager, *, directory: str) -> Task:
+    own = own_path(directory or "its configuration")
     path = file_of(manager)
     try:
-        found = await asyncio.to_thread(client_remotes, Path(directory).expanduser() if directory else None)
+        found = await asyncio.to_thread(client_remotes, own if directory else None)
         known = {host.name for host in await asyncio.to_thread(load_hosts, path)} if path.exists() else set()
     except ConfigError as error:
         raise ActionError(str(error)) from error

@@ -20,6 +20,7 @@ from lxdpm_tui.actions.image_distribute import PENDING, Copy, Pull, Source, Uplo
 from lxdpm_tui.actions.image_find import BUDGET, Found, locate
 from lxdpm_tui.actions.image_host import Wanted, delete_image, read_alias, read_image
 from lxdpm_tui.actions.image_pending import PendingImages
+from lxdpm_tui.actions.own_files import own_path
 from lxdpm_tui.actions.registry import ActionError, Danger, Param, registry
 from lxdpm_tui.fleet.inventory import Image
 from lxdpm_tui.hosts.transport import ApiError, HostError
@@ -259,10 +260,13 @@ async def parse_source(
 
 
 def _path(text: str) -> Path:
-    return Path(text).expanduser().absolute()
+    return own_path(text).absolute()
 
 
 def _pem(file: str) -> str:
+    """file: its name, or the text itself."""
+    if file.startswith("-----BEGIN "):
+        return file
     try:
         return _path(file).read_text()
     except OSError as error:

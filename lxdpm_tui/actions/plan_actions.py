@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from lxdpm_tui.actions import plan_exec, plan_run, resolve
 from lxdpm_tui.actions.instance_settings import pairs
 from lxdpm_tui.actions.instances import PLANNERS
+from lxdpm_tui.actions.own_files import own_path
 from lxdpm_tui.actions.plan import Limits, Plan, State, read
 from lxdpm_tui.actions.plan_make import ACTS, make
 from lxdpm_tui.actions.plan_run import PlanRun
@@ -87,7 +87,7 @@ def text_of(source: str) -> str:
     if source.lstrip().startswith("{"):
         return source
     try:
-        return Path(source).expanduser().read_text()
+        return own_path(source).read_text()
     except OSError as error:
         raise ActionError(f"{source}: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -107,7 +107,8 @@ def stale_header(call: Call, found: Gathered[Any]) -> dict[str, str]:
     """Which hosts' rows are the last known ones, and how old: "h2=43s, h3=2s"."""
     ages = []
     for host, down in found.cached.items():
-        reached = call.manager.inventory.hosts[host].reached
+        record = call.manager.inventory.hosts.get(host)  # None: it left meanwhile
+        reached = record.reached if record is not None else 0.0
         if down:
             ages.append(f"{host}={time.time() - reached:.0f}s" if reached else f"{host}=never")
     return {STALE_HEADER: ", ".join(ages)} if ages else {}
