@@ -180,7 +180,7 @@ async def test_what_failed_may_be_left_out(manager: Manager, clean_lab: Lab) -> 
 
 
 async def test_paused_by_hand_begins_nothing_and_may_be_cancelled(manager: Manager, clean_lab: Lab) -> None:
-    names = [f"a{n}" for n in range(6)]
+    names = [f"a{n}" for n in range(24)]  # more than are done until the word to pause has come through
     await empty(clean_lab, "h3", *names)
     await have(manager, *names)
     plan = make(manager.inventory, "delete", rows(manager, *names), {}, Limits(per_host=1))

@@ -82,9 +82,9 @@ def test_a_shell_on_a_terminal(clean_lab: Lab, cli: Cli, host: str) -> None:
         terminal.press(b"exit 5\r")
         assert terminal.ended(60) == 5
         assert termios.tcgetattr(terminal.master) == before
-    with Terminal("-m", "lxdpm_tui", *cli.options, "shell", f"{host}:c1", "--", "sleep", "100") as terminal:
-        terminal.until(b"Leave with", 60)
-        terminal.quiet()
+    wait = ("sh", "-c", "echo there it is; sleep 100")
+    with Terminal("-m", "lxdpm_tui", *cli.options, "shell", f"{host}:c1", "--", *wait) as terminal:
+        terminal.until(b"there it is", 60)
         terminal.press(b"~.")
         assert terminal.ended(60) == 255
         assert termios.tcgetattr(terminal.master)[3] & termios.ICANON
