@@ -12,6 +12,7 @@ import hashlib
 import shutil
 import ssl
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +20,7 @@ from urllib.parse import quote
 from tests.lab.host import LabHost
 from tests.lab.layout import LXD, LabError
 from tests.lab.rest import RestError
-from tests.lab.run import PATH
+from tests.lab.run import PATH, until
 
 POOLS = ("default", "fast")
 ALIAS = "busybox"
@@ -187,9 +188,27 @@ def _delete_instances(host: LabHost) -> None:
         if each["config"].get("security.protection.delete") == "true":
             host.api("PATCH", path + query, {"config": {"security.protection.delete": "false"}})
         if each["status"] != "Stopped":
-            with suppress(RestError):  # it stopped by itself meanwhile; the deletion tells
-                host.api("PUT", f"{path}/state{query}", {"action": "stop", "force": True, "timeout": 20})
-        _delete(host, path, each["project"])
+            _stop(host, path + query)
+        until(partial(_instance_goes, host, path + query), ENDING, f"{host.name}: deleting {each['name']}")
+
+
+def _stop(host: LabHost, url: str) -> None:
+    path, _, query = url.partition("?")
+    with suppress(RestError):  # it stopped by itself meanwhile; the deletion tells
+        host.api("PUT", f"{path}/state?{query}", {"action": "stop", "force": True, "timeout": 20})
+
+
+def _instance_goes(host: LabHost, url: str) -> bool:
+    """Whether it could be deleted. One that has just failed to start says for a moment that it runs."""
+    try:
+        host.api("DELETE", url)
+    except RestError as error:
+        if "is running" in str(error):
+            _stop(host, url)
+            return False
+        if error.code != NOT_FOUND:
+            raise LabError(f"{host.name}: cannot delete {url}: {error}") from error
+    return True
 
 
 def _delete_profiles(host: LabHost, project: str) -> None:
