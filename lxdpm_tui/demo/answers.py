@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -206,7 +207,8 @@ async def stream(
     response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"} | headers)
     response.content_length = size
     await response.prepare(request)
-    for chunk in chunks:
-        await response.write(chunk)
-    await response.write_eof()
+    with contextlib.suppress(ConnectionError):  # whoever read has gone
+        for chunk in chunks:
+            await response.write(chunk)
+        await response.write_eof()
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 
@@ -96,8 +97,9 @@ async def wait_operation(call: Call) -> web.StreamResponse:
         answer = failure(Problem(500, "context deadline exceeded"))
     else:
         answer = failure(operation.failure) if operation.failure else envelope(operation.render())
-    await response.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
-    await response.write_eof()
+    with contextlib.suppress(ConnectionError):  # whoever waited has gone
+        await response.write(json.dumps(answer, separators=(",", ":")).encode() + b"\n")
+        await response.write_eof()
     return response
 
 

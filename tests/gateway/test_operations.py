@@ -85,6 +85,8 @@ async def test_one_that_was_started_behind_the_back(client: Client, clean_lab: L
 
     id = await asyncio.to_thread(start)
     found = await client.get(f"/1.0/operations/{id}")
+    while found["status"] == "Pending":  # the event that tells of its beginning is on its way
+        found = await client.get(f"/1.0/operations/{id}")
     assert (found["location"], found["status"]) == ("h3", "Running")
     listed = await client.get("/1.0/operations")
     assert f"/1.0/operations/{id}" in listed["running"]
@@ -139,7 +141,7 @@ async def test_a_daemon_that_dies_in_the_middle(client: Client, clean_lab: Lab, 
         await asyncio.to_thread(clean_lab.hosts[host].start)
         back = time.monotonic()
         ended, event = await asyncio.gather(waiting, told)
-        assert time.monotonic() - back < 50  # seconds; the command goes on for longer
+        assert time.monotonic() - back < 10
     assert (ended.status, ended.json["type"]) == (200, "error")
     assert ended.error == f"host {host} lost the operation"
     assert (event["location"], event["metadata"]["status"], event["metadata"]["err"]) == (host, "Failure", ended.error)
