@@ -1,7 +1,7 @@
 """The fleet's own warnings: hosts that are down, twin names, profiles and pools that differ between hosts.
 
 They are read off the inventory when somebody asks. What was acknowledged or deleted is kept in the store for as long
-as the warning says the same.
+as the warning says the same; why a host is down may change meanwhile.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ ACKNOWLEDGED, NEW, DELETED = "acknowledged", "new", "deleted"
 
 @dataclass(slots=True)
 class _Known:
+    """message: what it said when its status was set, or the problem's kind."""
+
     message: str
     status: str
     first: float
@@ -47,9 +49,10 @@ class OwnWarnings:
                 del known[id]
                 changed = True
             for id, problem in found.items():
-                if id not in known or known[id].message != problem.message:
+                says = problem.kind or problem.message
+                if id not in known or known[id].message != says:
                     first = known[id].first if id in known else problem.since or now
-                    known[id] = _Known(problem.message, NEW, first)
+                    known[id] = _Known(says, NEW, first)
                     changed = True
             if changed:
                 await self._save(known)

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from lxdpm_tui.fleet.inventory import Inventory, Profile
+from lxdpm_tui.fleet.inventory import HostStatus, Inventory, Profile
 
 _OURS = uuid.UUID("4b1d06a0-6a3c-5e0c-9f5e-2f4b8f0d7c11")
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """since: seconds since the epoch, 0 = since it was first looked at."""
+    """since: seconds since the epoch, 0 = since it was first looked at.  kind: what of it may change without its being
+    another problem is not in here; "" = nothing may."""
 
     type: str
     message: str
@@ -28,6 +29,7 @@ class Problem:
     location: str = ""
     project: str = ""
     since: float = 0.0
+    kind: str = ""
 
     @property
     def uuid(self) -> str:
@@ -59,6 +61,7 @@ def _hosts(inventory: Inventory) -> Iterator[Problem]:
                 severity="high",
                 location=record.name,
                 since=record.since,
+                kind="down" if record.status in (HostStatus.CONNECTING, HostStatus.UNREACHABLE) else record.status,
             )
 
 

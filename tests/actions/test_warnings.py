@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from lxdpm_tui.actions.own_warnings import OwnWarnings
+from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Inventory
 from lxdpm_tui.manager import Manager
+from lxdpm_tui.store import Store
 from tests.fleet.fleets import until
 from tests.lab.lab import Lab
 from tests.managing import api, done, managing, refused
@@ -90,3 +92,23 @@ async def test_a_host_that_cannot_be_asked_may_have_it(clean_lab: Lab, tmp_path:
         await done(manager, "warning-ack", warnings=[down["uuid"]])
         [again] = [row for row in await manager.fleet_warnings() if row["type"] == "Host cannot be asked"]
         assert again["status"] == "acknowledged"
+
+
+async def test_why_a_host_is_down_may_change_an_alarm_is_told_anew(tmp_path: Path) -> None:
+    inventory = Inventory()
+    down = HostRecord(name="h1", address="", status=HostStatus.UNREACHABLE, reason="connection lost", since=1.0)
+    inventory.add_host(down)
+    store = Store(tmp_path / "state" / "manager.db")
+    await store.open()
+    try:
+        warnings = OwnWarnings(inventory, store)
+        [row] = await warnings.all()
+        await warnings.set_status(row["uuid"], "acknowledged")
+        inventory.update_host("h1", reason="nothing listens")
+        [row] = await warnings.all()
+        assert (row["status"], row["last_message"]) == ("acknowledged", "unreachable: nothing listens")
+        inventory.update_host("h1", status=HostStatus.IDENTITY_CHANGED, reason="another certificate")
+        [row] = await warnings.all()
+        assert row["status"] == "new"
+    finally:
+        await store.close()
