@@ -10,12 +10,14 @@ import json
 import os
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.actions.trust import Trust, join_token
+from lxdpm_tui.cli.attach import running_here
 from lxdpm_tui.cli.run import DEFAULT_PORT, Failure, paths_of, say, tell
-from lxdpm_tui.config import HostConfig, Paths, UnixAddress
+from lxdpm_tui.config import HostConfig, Paths
 from lxdpm_tui.gateway.server import ADDRESSES
 from lxdpm_tui.gateway.tls import ensure_certificate
 from lxdpm_tui.hosts.host import Host
@@ -32,9 +34,7 @@ async def run(arguments: argparse.Namespace) -> int:
         try:
             lock = take_lock(paths)
         except AlreadyRunning as running:
-            if not paths.socket.is_socket():
-                raise Failure(str(running)) from running
-            async with _gateway(paths) as gateway:
+            async with _gateway(await running_here(paths, str(running))) as gateway:
                 return await _served(arguments, gateway)
         try:
             return await _direct(arguments, paths)
@@ -45,8 +45,8 @@ async def run(arguments: argparse.Namespace) -> int:
 
 
 @contextlib.asynccontextmanager
-async def _gateway(paths: Paths) -> AsyncIterator[Host]:
-    host = Host(HostConfig(name="", address=UnixAddress(str(paths.socket))))
+async def _gateway(config: HostConfig) -> AsyncIterator[Host]:
+    host = Host(replace(config, name=""))
     try:
         yield host
     finally:
