@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 KEEP = 300.0  # seconds after the last change
 LOOK_UP = 3.0  # seconds that hosts have to say whether an operation is theirs
 MISS = 2.0  # seconds that "nobody knows it" holds
+UNDER_WAY = 2.0  # seconds after which what hosts answered before their event stream was open has come
 LEFT = 5.0  # seconds until a host that left the fleet has not only another address
 
 Raw = dict[str, msgspec.Raw]
@@ -152,10 +153,9 @@ class Operations:
         self._connected[change.host] = connected
         if record is not None and (before or not connected):
             return
-        if any(o.host == change.host and not o.final for o in self._table.values()):
-            check = asyncio.create_task(self._check(change.host) if record is not None else self._left(change.host))
-            self._checks.add(check)
-            check.add_done_callback(self._checks.discard)
+        check = asyncio.create_task(self._check(change.host) if record is not None else self._left(change.host))
+        self._checks.add(check)
+        check.add_done_callback(self._checks.discard)
 
     async def _left(self, host: str) -> None:
         """Nobody tells any more what became of the operations of a host that is no longer in the fleet."""
@@ -165,8 +165,16 @@ class Operations:
                 self._lost(known)
 
     async def _check(self, host: str) -> None:
-        """After a reconnect: events were missed, so every open operation of that host is asked for."""
-        daemon = self._manager.fleet.hosts[host]
+        """After a reconnect: events were missed, so every open operation of that host is asked for; and once more for
+        those that were answered while nobody listened, and are entered only now."""
+        await self._ask_for_open(host)
+        await asyncio.sleep(UNDER_WAY)
+        await self._ask_for_open(host)
+
+    async def _ask_for_open(self, host: str) -> None:
+        daemon = self._manager.fleet.hosts.get(host)
+        if daemon is None:
+            return
         for known in [o for o in self._table.values() if o.host == host and not o.final]:
             try:
                 reply = await daemon.request("GET", f"/1.0/operations/{known.id}")

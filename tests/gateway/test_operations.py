@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,6 +13,7 @@ import aiohttp
 import pytest
 
 from lxdpm_tui.demo.fleet import DemoFleet
+from lxdpm_tui.fleet import decode
 from lxdpm_tui.gateway import operations
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
@@ -165,6 +167,34 @@ async def test_a_host_that_leaves_the_fleet(
     await simulated.manager.fleet.remove(host)
     ended = await asyncio.wait_for(waiting, 20)
     assert (ended.json["type"], ended.error) == ("error", f"host {host} lost the operation")
+
+
+async def test_one_that_ended_before_the_events_came(
+    simulated: Gateway, demo: DemoFleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host's answer was under way when its event stream opened: no event tells of the end, yet nobody waits."""
+    monkeypatch.setattr(operations, "UNDER_WAY", 0.2)
+    manager = simulated.manager
+    host = next(iter(demo.daemons))
+    rows = manager.inventory.instances[host].values()
+    name = next(row.name for row in rows if row.status == "Running" and row.project == "default")
+    table = operations.Operations(manager, lambda operation: None)  # which no event fills
+    try:
+        body = {"command": ["true"], "wait-for-websocket": False, "interactive": False}
+        begun = await manager.fleet.hosts[host].request("POST", f"/1.0/instances/{name}/exec", json=body)
+        raw = decode.row_of(begun.body)
+        id = json.loads(bytes(raw))["id"]
+        await manager.fleet.hosts[host].request("GET", f"/1.0/operations/{id}/wait")
+        manager.inventory.update_host(host, event_stream=False)
+        manager.inventory.update_host(host, event_stream=True)
+        for _ in range(3):
+            await asyncio.sleep(0)  # what is asked for at once when the stream opens is asked for
+        found = table.seen(host, raw)
+        assert not found.final
+        await asyncio.wait_for(found.ended.wait(), 60)
+        assert found.code == 200
+    finally:
+        table.close()
 
 
 async def test_events_of_all_hosts(client: Client) -> None:
