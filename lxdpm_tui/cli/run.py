@@ -266,7 +266,8 @@ def _console(arguments: argparse.Namespace) -> int:
         label = "DEMO"
     else:
         listed_hosts(arguments)  # mistakes in the file are told before the screen is taken
-    if not sys.stdout.isatty() and "TEXTUAL_DRIVER" not in os.environ:  # which --web sets
+    streams = (sys.stdin, sys.stdout, sys.stderr)  # it is drawn on the last
+    if not all(stream.isatty() for stream in streams) and "TEXTUAL_DRIVER" not in os.environ:  # which --web sets
         raise Failure("the console needs a terminal; --serve is headless, and each action is a subcommand", 2)
     gc.disable()  # what is loaded for the first paint is no garbage; the console switches it on again
     from lxdpm_tui.cli import look

@@ -67,6 +67,10 @@ class Backend(Protocol):
     ) -> Plan | Awaitable[Plan]: ...
 
 
+_PLANNED = ("run", "bulk", "plan-resume", "plan-skip", "plan-retry")
+"""Actions that do not themselves say which instances they are about."""
+
+
 class Draft(NamedTuple):
     """What was typed into a form. failed: it was tried; else the form was left."""
 
@@ -222,7 +226,7 @@ class Session:
             raise ActionError("still connecting: no manager yet", 503)
         if self.read_only:
             raise ActionError("this console only reads (--read-only)", 403)
-        if bulk is None and action in ("run", "bulk") and any(True for _ in self.guarding.guards()):
+        if bulk is None and action in _PLANNED and any(True for _ in self.guarding.guards()):
             bulk, arguments = await self._plan_behind(action, arguments)
         rows = meant(self.inventory, arguments) if bulk is None else planned(self.inventory, bulk)
         await self.guarding.check(self.registry, action if bulk is None else bulk.act, rows, typed)
@@ -235,20 +239,36 @@ class Session:
         self._own[task.id] = (form, dict(values or {}))
         return task
 
-    async def _plan_behind(self, action: str, arguments: dict[str, Any]) -> tuple[Plan, dict[str, Any]]:
+    async def _plan_behind(self, action: str, arguments: dict[str, Any]) -> tuple[Plan | None, dict[str, Any]]:
         """The plan of an action that does not itself say which instances it is about, and the arguments to run it with:
         a file is read once, so that what is looked at is what runs. Raises REFUSALS."""
         from lxdpm_tui.actions.plan import read
         from lxdpm_tui.actions.plan_actions import text_of
 
-        if action != "run":
+        if action == "bulk":
             return await self.plan_of(action, arguments), arguments
+        if action != "run":
+            return await self._plan_begun(action, str(arguments.get("task", ""))), arguments
         text = await asyncio.to_thread(text_of, str(arguments.get("plan", "")))
         plan = read(text)
         if arguments.get("again"):
             for item in plan.items:
                 item.forget()
         return plan, {**arguments, "plan": text}
+
+    async def _plan_begun(self, action: str, ref: str) -> Plan | None:
+        """What goes on by that word to a plan that was begun, None when there is no such plan."""
+        from lxdpm_tui.actions.plan import State, read
+
+        if self.backend is None:
+            return None
+        for task in await self.backend.tasks.history(1000):
+            if task.id.startswith(ref) and "plan" in task.metadata:
+                plan = read(task.metadata["plan"])
+                for item in plan.of(State.FAILED) if action != "plan-retry" else ():
+                    item.state = State.SKIPPED  # it stays failed
+                return plan
+        return None
 
     def plan_over(
         self, act: str, rows: Iterable[Instance], options: Mapping[str, Any], limits: Limits

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -136,6 +141,25 @@ def test_a_wrong_command_line(cli: Cli, words: list[str], text: str) -> None:
     assert (done.code, done.out) == (2, "")
     assert text in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("other", ["stdin", "stdout", "stderr"])
+def test_the_console_needs_all_of_a_terminal(cli: Cli, tmp_path: Path, other: str) -> None:
+    """It reads keys from its input and draws on its errors."""
+    cli.hosts.write_text('[[hosts]]\nname = "gone"\naddress = "unix:///nowhere/unix.socket"\n')
+    ours, theirs = pty.openpty()
+    told = tmp_path / "told"
+    told.touch()
+    command = [sys.executable, "-m", "lxdpm_tui", *cli.options]
+    try:
+        with told.open("r+b") as file:
+            streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs) | {other: file.fileno()}
+            assert subprocess.run(command, **streams, check=False, timeout=60).returncode == 2
+        found = told.read_bytes() if other == "stderr" else os.read(ours, 1 << 16)
+        assert b"the console needs a terminal" in found
+    finally:
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_version(cli: Cli) -> None:

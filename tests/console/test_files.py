@@ -176,3 +176,21 @@ def test_a_saved_view_reads_as_it_was_and_leaves_the_others_alone(tmp_path: Path
     with pytest.raises(ConfigError):
         save_view(path, view)
     assert path.read_text() == "[broken\n"
+
+
+def test_guards_that_cannot_be_looked_at_are_not_gone(tmp_path: Path) -> None:
+    path = tmp_path / "guards.toml"
+    touch(path, '[a]\nfilter = "x"\n', 1)
+    files = Files(tmp_path)
+    assert mistakes(files) == []
+    path.unlink()
+    path.symlink_to(path)
+    assert mistakes(files) == ["guards.toml: cannot be read: Too many levels of symbolic links"]
+    assert mistakes(files) == []  # it was said
+    assert set(files.guards) == {"a"}
+    other = Files(tmp_path)
+    assert len(mistakes(other)) == 1
+    assert [(guard.ask, guard.acts) for guard in other.guards.values()] == [("never", ())]
+    path.unlink()
+    assert mistakes(files) == []
+    assert files.guards == {}

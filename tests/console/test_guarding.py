@@ -15,6 +15,7 @@ from lxdpm_tui.actions.plan_make import make
 from lxdpm_tui.console.screens.confirm import ConfirmScreen
 from lxdpm_tui.console.screens.plan import PlanScreen
 from lxdpm_tui.console.screens.settings import SettingsScreen
+from lxdpm_tui.tasks.task import Task
 from tests.console.test_going import line, main
 from tests.console.world import World, console, shown, until
 
@@ -113,6 +114,33 @@ async def test_a_plan_in_a_file_is_held_back_by_what_is_left_of_it(
     await line(guarded, f"run {file}")
     await until(guarded, lambda: world.calls)
     assert read(world.last[1]["plan"]) == plan
+
+
+@pytest.mark.parametrize("word", ["plan-retry", "plan-resume", "plan-skip"])
+async def test_a_plan_that_goes_on_is_held_back_by_what_goes_on(guarded: Pilot[int], world: World, word: str) -> None:
+    """A guard may be newer than the plan."""
+    rows = [row for row in world.inventory.all_instances() if row.name in ("web-2", "web-5")]
+    plan = make(world.inventory, "stop", rows, {})
+    plan.state = "paused"
+    kept, other = sorted(plan.items, key=lambda item: item.name)
+    kept.state, other.state = State.FAILED, State.WAITING
+    task = world.tasks.add(Task("stop", "Stopping", metadata={"plan": plan.to_dict()}, hosts={}))
+    line_said = f"{word} {task.id}"
+    if word != "plan-retry":  # what failed stays failed
+        await line(guarded, line_said)
+        await until(guarded, lambda: world.calls)
+        assert world.last == (word, {"task": task.id})
+        world.calls.clear()
+        kept.state = State.WAITING
+        task.update(metadata={"plan": plan.to_dict()})
+    await line(guarded, line_said)
+    await until(guarded, lambda: "held back by guard kept" in shown(guarded))
+    assert not world.calls
+    kept.state = State.DONE
+    task.update(metadata={"plan": plan.to_dict()})
+    await line(guarded, line_said)
+    await until(guarded, lambda: world.calls)
+    assert world.last == (word, {"task": task.id})
 
 
 async def test_settings_are_guarded_on_every_way_to_them(guarded: Pilot[int], world: World) -> None:

@@ -87,12 +87,14 @@ class Files:
             return []
 
     def _changed(self, path: Path) -> bool | None:
-        """True: new content, False: gone, None: as before."""
+        """True: new content, False: gone, None: as before. What cannot be looked at is new, once: reading says why."""
         try:
             found = path.stat()
             stamp = (found.st_mtime, found.st_size)
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False if self._stamps.pop(path, None) is not None else None
+        except OSError:
+            stamp = (-1.0, -1)
         if self._stamps.get(path) == stamp:
             return None
         self._stamps[path] = stamp
