@@ -49,12 +49,16 @@ class Said:
 
 
 class Membership:
-    """`await load()` first. Changes are kept before they count; they may raise what the store raises."""
+    """`await load()` first. Changes are kept before they count; they may raise what the store raises.
+
+    changing: to be held by who changes a part of what it has read here, so that none of two such changes is lost.
+    """
 
     def __init__(self, store: Settings) -> None:
         self._store = store
         self._said = Said()
         self._turn = asyncio.Lock()
+        self.changing = asyncio.Lock()
 
     async def load(self) -> None:
         kept = json.loads(await self._store.get_setting(SETTING) or "{}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -53,6 +54,17 @@ async def test_what_is_said_of_a_member_is_kept(client: Client, gateway: Gateway
     assert membership.placement("h2") == "manual"
     await client.done("PUT", MEMBER, writable)
     assert (await client.get(MEMBER))["description"] == "lxd 5.0.2"
+
+
+async def test_of_two_changes_at_once_none_is_lost(asker: Client, simulated: Gateway) -> None:
+    host = next(iter(simulated.manager.inventory.hosts))
+    member, group = f"/1.0/cluster/members/{host}", f"{GROUPS}/ssd"
+    await asker.done("POST", GROUPS, {"name": "ssd"})
+    for path in (member, group):
+        keys = {f"user.k{number}": str(number) for number in range(8)}
+        await asyncio.gather(*(asker.done("PATCH", path, {"config": {key: value}}) for key, value in keys.items()))
+        found = (await asker.get(path))["config"]
+        assert {key: value for key, value in found.items() if key in keys} == keys
 
 
 async def test_what_cannot_be_said_of_a_member(client: Client) -> None:

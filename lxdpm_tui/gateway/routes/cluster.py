@@ -86,10 +86,20 @@ async def member(call: Call) -> web.StreamResponse:
 
 async def change(call: Call) -> web.StreamResponse:
     """Description, failure domain, config (scheduler.instance, user.*), groups. What a host is by its labels stays."""
+    record_of(call)
+    body = await call.json()
+    async with call.manager.membership.changing:
+        told = await _change(call, body)
+    await call.manager.store.append_audit(call.caller, "member-edit", told, result="Success")
+    call.tell("cluster-member-updated", call.path)
+    return answers.sync({})
+
+
+async def _change(call: Call, body: dict[str, Any]) -> dict[str, Any]:
+    """What the audit is told of it. Raises ActionError."""
     record = record_of(call)
     shown = _writable(_member(call, record))
     answers.check_match(call.request, shown, "the member")
-    body = await call.json()
     config = body.get("config")
     if config is not None and not isinstance(config, dict):
         raise ActionError("config must be an object")
@@ -106,10 +116,7 @@ async def change(call: Call) -> web.StreamResponse:
     if word == call.manager.membership.of(record.name):
         _refuse_if_by_labels_only(record, shown, body)
     await call.manager.membership.set_host(record.name, word)
-    told = {"host": record.name, "groups": list(word.groups), "config": dict(word.config)}
-    await call.manager.store.append_audit(call.caller, "member-edit", told, result="Success")
-    call.tell("cluster-member-updated", call.path)
-    return answers.sync({})
+    return {"host": record.name, "groups": list(word.groups), "config": dict(word.config)}
 
 
 def _text(body: dict[str, Any], key: str) -> str:

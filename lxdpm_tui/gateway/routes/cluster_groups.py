@@ -61,10 +61,16 @@ async def create(call: Call) -> web.StreamResponse:
 
 async def change(call: Call) -> web.StreamResponse:
     """Its description and members. Those that are in it by a label cannot be left out."""
-    shown = _find(call)
-    answers.check_match(call.request, shown, "the group")
+    _find(call)
     body = await call.json()
-    await _keep(call, shown["name"], {**shown, **body} if call.request.method == "PATCH" else {"members": [], **body})
+    async with call.manager.membership.changing:
+        shown = _find(call)
+        answers.check_match(call.request, shown, "the group")
+        if call.request.method == "PATCH":
+            given = body.get("config")
+            config = {**shown["config"], **given} if isinstance(given, dict) else given or shown["config"]
+            body = {**shown, **body, "config": config}
+        await _keep(call, shown["name"], {"members": [], **body})
     call.tell("cluster-group-updated", call.path)
     return answers.sync({})
 
