@@ -190,8 +190,8 @@ async def test_a_push_that_a_kill_cut_off_is_taken_back(clean_lab: Lab, tmp_path
         assert await manager.store.open_tasks() == []
     found = sorted(cli("exec", "c1", "--", "find", "/d").split())
     assert found == ["/d", "/d/big", "/d/big/sub", "/d/big/sub/kept", "/d/big/whole"]
-    assert cli("exec", "c1", "--", "cat", "/d/big/sub/kept") == "old\n"
-    assert cli("exec", "c1", "--", "cat", "/d/big/whole") == "new and whole", "what had been replaced is whole"
+    assert cli("file", "pull", "c1/d/big/sub/kept", "-") == "old\n"
+    assert cli("file", "pull", "c1/d/big/whole", "-") == "new and whole", "what had been replaced is whole"
 
 
 async def test_what_a_kill_left_half_in_place_of_something_is_said(clean_lab: Lab, tmp_path: Path) -> None:

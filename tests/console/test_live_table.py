@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from lxdpm_tui.console.screens.main import MainScreen
 from lxdpm_tui.console.widgets import live_table
 from lxdpm_tui.console.widgets.live_table import HOLD, PAINT_EVERY, LiveTable
+from lxdpm_tui.console.widgets.table_cells import GUTTER
 from lxdpm_tui.fleet import view as view_module
 from lxdpm_tui.fleet.inventory import HostRecord, Instance, Key
 from tests.console.world import World, console, fill, key, shown, until
@@ -66,6 +67,47 @@ async def test_only_changed_cells_are_refreshed(pilot: Pilot[int], world: World)
     await until(pilot, lambda: "77.0%" in shown(pilot))
     assert [(region.height, region.width) for region in seen] == [(1, 6)]
     assert seen[0].y == 2
+
+
+async def test_what_changes_between_a_paint_and_its_drawing_is_shown_by_the_next(
+    pilot: Pilot[int], world: World
+) -> None:
+    """Only the cells that the paint told of go to the terminal: the others of the line are still to come."""
+    table = table_of(pilot)
+    await pilot.pause(0.3)
+    seen: list[Region] = []
+    original, drawn = table.refresh, table.render_line
+    lines: list[int] = []
+
+    def note(*regions: Region, **more: Any) -> Any:
+        seen.extend(regions)
+        return original(*regions, **more)
+
+    def note_line(y: int) -> Any:
+        lines.append(y)
+        return drawn(y)
+
+    table.refresh = note  # type: ignore[method-assign]
+    table.render_line = note_line  # type: ignore[method-assign]
+    row = table.view.source.get(key("h1", "web-2"))
+    assert row is not None
+    world.inventory.update_figures("h1", {key("h1", "web-2"): (row.memory, 77.0)})
+    table.paint()
+    table._last_paint = time.monotonic()  # the next one is some time off
+    told = list(seen)
+    seen.clear()
+    world.inventory.update_figures("h1", {key("h1", "web-2"): (3 << 30, 77.0)})
+    await until(pilot, lambda: 2 in lines)
+    memory = next(slot for slot in table._slots if slot.column.id == "memory")
+    at = memory.x + GUTTER
+
+    def covers(region: Region) -> bool:
+        return region.y == 2 and region.x <= at < region.right
+
+    assert told
+    assert not any(map(covers, told))
+    await until(pilot, lambda: any(map(covers, seen)))
+    await until(pilot, lambda: "77.0%    3G" in shown(pilot))
 
 
 async def test_paints_are_four_a_second_at_most(pilot: Pilot[int], world: World) -> None:

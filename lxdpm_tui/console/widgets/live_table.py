@@ -298,12 +298,20 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         return cells_of(key, row, self._slots, self.look, marked=key in self.marks, cursor=key == self.cursor_key)
 
     def render_line(self, y: int) -> Strip:
+        """What the last paint found, even if the record is another by now: only the parts of the line that it told of
+        go to the terminal, and the next paint goes by what was found here."""
         width = self.room
         if y == 0:
             return header_strip(self._slots, width, self.style, self.sort_column, self.view.reverse, self.grouped)
-        line = self._cells(y)
-        self._shown[y] = line
+        line = self._shown.get(y)
+        if line is None:
+            line = self._shown[y] = self._cells(y)
         return line_strip(line, self._slots, width, self.style)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        if round(old_value) != round(new_value):
+            self._shown.clear()
+        super().watch_scroll_y(old_value, new_value)
 
     # -- cursor
 
@@ -350,6 +358,7 @@ class LiveTable(Painted, Generic[K], can_focus=True):
         top = int(self.scroll_offset.y)
         for moved in {before, index}:
             if top <= moved < top + self._page():
+                self._shown.pop(moved - top + HEADER, None)
                 self.refresh(Region(0, moved - top + HEADER, self.room, 1))
         self.post_message(self.Moved(self))
 
