@@ -67,6 +67,15 @@ async def test_of_two_changes_at_once_none_is_lost(asker: Client, simulated: Gat
         assert {key: value for key, value in found.items() if key in keys} == keys
 
 
+async def test_of_two_groups_of_one_name_made_at_once_one_is_refused(asker: Client) -> None:
+    made = await asyncio.gather(
+        *(asker.ask("POST", GROUPS, {"name": "ssd", "description": f"the {number}."}) for number in range(4))
+    )
+    assert sorted(answer.status for answer in made) == [201, 409, 409, 409]
+    first = [answer.status for answer in made].index(201)
+    assert (await asker.get(f"{GROUPS}/ssd"))["description"] == f"the {first}."
+
+
 async def test_what_cannot_be_said_of_a_member(client: Client) -> None:
     whole = {"failure_domain": "default", "groups": ["default"]}
     for body, code, text in (

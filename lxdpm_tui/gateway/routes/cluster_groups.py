@@ -53,8 +53,9 @@ async def read(call: Call) -> web.StreamResponse:
 async def create(call: Call) -> web.StreamResponse:
     """{"name", "description", "members"}."""
     body = await call.json()
-    name = _new_name(call, body)
-    await _keep(call, name, {"members": [], **body})
+    async with call.manager.membership.changing:
+        name = _new_name(call, body)
+        await _keep(call, name, {"members": [], **body})
     call.tell("cluster-group-created", _url(name))
     return answers.created(_url(name))
 
@@ -77,12 +78,15 @@ async def change(call: Call) -> web.StreamResponse:
 
 async def rename(call: Call) -> web.StreamResponse:
     """{"name"}."""
-    old = _find(call)["name"]
-    if old == groups.DEFAULT:
-        raise ActionError('The "default" group cannot be renamed', 403)
-    _refuse_labels(call, old)
-    new = _new_name(call, await call.json())
-    await call.manager.membership.rename_group(old, new)
+    _find(call)
+    body = await call.json()
+    async with call.manager.membership.changing:
+        old = _find(call)["name"]
+        if old == groups.DEFAULT:
+            raise ActionError('The "default" group cannot be renamed', 403)
+        _refuse_labels(call, old)
+        new = _new_name(call, body)
+        await call.manager.membership.rename_group(old, new)
     await call.manager.store.append_audit(call.caller, "group-rename", {"name": old, "new_name": new}, result="Success")
     call.tell("cluster-group-renamed", _url(new), {"old_name": old})
     return answers.created(_url(new))
@@ -90,13 +94,14 @@ async def rename(call: Call) -> web.StreamResponse:
 
 async def delete(call: Call) -> web.StreamResponse:
     """Only an empty one, as LXD has it."""
-    shown = _find(call)
-    if shown["name"] == groups.DEFAULT:
-        raise ActionError("The 'default' cluster group cannot be deleted", 403)
-    _refuse_labels(call, shown["name"])
-    if shown["members"]:
-        raise ActionError("Only empty cluster groups can be removed")
-    await call.manager.membership.delete_group(shown["name"])
+    async with call.manager.membership.changing:
+        shown = _find(call)
+        if shown["name"] == groups.DEFAULT:
+            raise ActionError("The 'default' cluster group cannot be deleted", 403)
+        _refuse_labels(call, shown["name"])
+        if shown["members"]:
+            raise ActionError("Only empty cluster groups can be removed")
+        await call.manager.membership.delete_group(shown["name"])
     await call.manager.store.append_audit(call.caller, "group-delete", {"name": shown["name"]}, result="Success")
     call.tell("cluster-group-deleted", call.path)
     return answers.sync({})
