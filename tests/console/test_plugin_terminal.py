@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,9 @@ class OnDemo(Tmux):
         columns, rows = map(str, self.size)
         hosts = self.state.parent / "hosts.toml"
         options = f"--hosts {hosts} --state {self.state} --demo 2"
-        program = f"exec env COLUMNS=70 LINES=20 {sys.executable} -m lxdpm_tui {options}"
+        program = f"env COLUMNS=70 LINES=20 {sys.executable} -m lxdpm_tui {options}"
+        # The shell says how it ended: tmux 3.3 may lose a status (`pane_dead_status`) that comes while the pane closes.
+        program = f"trap : INT; {program}; echo console ended with $?"
         self.run("new-session", "-d", "-x", columns, "-y", rows, "-c", str(ROOT), program)
         self.run("set-option", "-g", "remain-on-exit", "on")
 
@@ -104,8 +107,8 @@ def test_an_interrupt_is_the_plugins_own(console: OnDemo) -> None:
     screen = console.until(lambda screen: "brief ended with 5" in screen and "all well" in screen)
     assert "back to the console" not in screen, "wait = false"
     console.keys("q")
-    console.until(lambda _: console.told("pane_dead") == "1")
-    assert console.told("pane_dead_status") == "0"
+    screen = console.until(lambda screen: re.search(r"console ended with \d+\n", screen))
+    assert "console ended with 0\n" in screen
 
 
 @pytest.mark.timeout(180)
