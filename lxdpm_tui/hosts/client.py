@@ -25,6 +25,7 @@ from yarl import URL
 
 from lxdpm_tui.hosts.exchange import KEEP_ALIVE, LIMIT, READ_BUFFER, Answer, Exchanges, Handler, silence
 from lxdpm_tui.hosts.kernel_relay import is_plain, splice
+from lxdpm_tui.hosts.limit import limit
 from lxdpm_tui.hosts.relay import Relay
 from lxdpm_tui.hosts.transport import ConnectionLost, Deadlines, HostError, P, TimedOut, Transport
 
@@ -74,8 +75,8 @@ class HttpClient:
     ) -> Answer:
         upload = None
         try:
-            async with asyncio.timeout(deadlines.connect + deadlines.idle + deadlines.first_byte) as limit:
-                upload = _Upload(data, limit, deadlines)
+            async with asyncio.timeout(deadlines.connect + deadlines.idle + deadlines.first_byte) as ending:
+                upload = _Upload(data, ending, deadlines)
                 response = await self._opened().request(
                     method,
                     URL(BASE + target, encoded=True),
@@ -92,7 +93,7 @@ class HttpClient:
             raise
         finally:
             if upload is not None:
-                upload.limit = None
+                upload.ending = None
         protocol = response.connection.protocol if response.connection is not None else None
         if protocol is not None:
             protocol.read_timeout = deadlines.idle
@@ -106,7 +107,7 @@ class HttpClient:
         """A websocket of the daemon, text frames as bytes. heartbeat: seconds of silence until a ping; half of it more
         without an answer ends it with TimedOut."""
         try:
-            async with asyncio.timeout(deadlines.connect + deadlines.first_byte):
+            async with limit(deadlines.connect + deadlines.first_byte):
                 socket = await self._opened().ws_connect(
                     BASE + target,
                     heartbeat=heartbeat,
@@ -198,10 +199,10 @@ class _Connector(aiohttp.BaseConnector):
 class _Upload:
     """Passes a body on and limits the daemon's silence, not the caller's: the time a chunk waits to be taken."""
 
-    def __init__(self, source: AsyncIterable[bytes], limit: asyncio.Timeout, deadlines: Deadlines) -> None:
+    def __init__(self, source: AsyncIterable[bytes], ending: asyncio.Timeout, deadlines: Deadlines) -> None:
         self._source = source
         self._deadlines = deadlines
-        self.limit: asyncio.Timeout | None = limit
+        self.ending: asyncio.Timeout | None = ending
         self.failure: Exception | None = None  # the caller's own, while it made the next chunk
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -220,8 +221,8 @@ class _Upload:
         self._allow(self._deadlines.idle + self._deadlines.first_byte)
 
     def _allow(self, seconds: float | None) -> None:
-        if self.limit is not None and not self.limit.expired():
-            self.limit.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
+        if self.ending is not None and not self.ending.expired():
+            self.ending.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
 
 
 def fault(error: BaseException) -> HostError:
@@ -240,7 +241,7 @@ async def _slices(data: bytes) -> AsyncIterator[bytes]:
 
 async def _dial(transport: Transport, factory: Callable[[], P], seconds: float | None) -> tuple[asyncio.Transport, P]:
     try:
-        async with asyncio.timeout(seconds):
+        async with limit(seconds):
             return await transport.dial(factory)
     except TimeoutError as error:
         raise TimedOut(f"no connection within {seconds:g} s") from error

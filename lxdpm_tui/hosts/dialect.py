@@ -29,7 +29,7 @@ class Dialect:
     header_prefix: str = "X-LXD-"
     event_types: tuple[str, ...] = ("operation", "lifecycle", "logging")
     all_projects: str = "all-projects=true"
-    heartbeat: float | None = 4.0
+    heartbeat: float | None = 8.0
     pairing_fields: tuple[str, ...] = ("password",)
     containers_path: bool = True
     metrics: bool = True
@@ -52,7 +52,7 @@ INCUS = Dialect(
 # (from this version on, what changes); later rows win.
 _LXD_SINCE: tuple[tuple[tuple[int, int], Mapping[str, Any]], ...] = (
     ((4, 0), {"all_projects": "project=*", "heartbeat": None, "metrics": False, "volatile_uuid": False}),
-    ((5, 0), {"all_projects": "all-projects=true", "heartbeat": 4.0, "metrics": True, "volatile_uuid": True}),
+    ((5, 0), {"all_projects": "all-projects=true", "heartbeat": 8.0, "metrics": True, "volatile_uuid": True}),
     ((5, 21), {"event_types": ("operation", "lifecycle", "logging", "ovn")}),
     ((6, 7), {"containers_path": False}),
     ((6, 8), {"event_types": ("operation", "lifecycle", "logging", "ovn", "security")}),

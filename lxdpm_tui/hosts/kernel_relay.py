@@ -12,6 +12,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from lxdpm_tui.hosts.limit import limit
 from lxdpm_tui.hosts.transport import ConnectionLost, TimedOut
 
 _PIPE = 1 << 20  # bytes in flight
@@ -45,7 +46,7 @@ async def _move(source: int, sink: int, count: int, idle: float | None) -> int:
             moved = os.splice(source, sink, count)
         except BlockingIOError:
             try:
-                async with asyncio.timeout(idle):
+                async with limit(idle):
                     await _ready(sink if idle is None else source, idle is None)
             except TimeoutError:
                 raise TimedOut("it stayed silent for too long") from None

@@ -24,6 +24,7 @@ from lxdpm_tui.config import HostConfig, HttpsAddress
 from lxdpm_tui.hosts.dialect import dialect_for
 from lxdpm_tui.hosts.https import client_context, connect_tls, server_certificate
 from lxdpm_tui.hosts.identity import ClientIdentity
+from lxdpm_tui.hosts.limit import limit
 from lxdpm_tui.hosts.transport import ApiError, HostError, IdentityChanged, TimedOut, Unreachable, Untrusted
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ async def probe_fingerprint(address: HttpsAddress) -> ServerCertificate:
     from cryptography import x509
 
     try:
-        async with asyncio.timeout(CONNECT):
+        async with limit(CONNECT):
             transport = await connect_tls(address, client_context(None))
     except TimeoutError:
         raise TimedOut(f"no TLS connection within {CONNECT:g} s") from None

@@ -22,6 +22,7 @@ import asyncssh
 from lxdpm_tui.config import SOCKET_PLACES, SshAddress
 from lxdpm_tui.hosts.backoff import backoff
 from lxdpm_tui.hosts.channel import ChannelSession, ChannelTransport, acknowledge_now
+from lxdpm_tui.hosts.limit import limit
 from lxdpm_tui.hosts.transport import ConnectionLost, HostError, IdentityChanged, P, TimedOut, Unreachable, Untrusted
 
 KEEP_ALIVE = 3.0  # seconds; two unanswered ones end the connection
@@ -132,7 +133,7 @@ class SshTransport:
         watcher = _Watcher(self._lost)
         address = self._address
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with limit(self._connect_timeout):
                 options = await asyncssh.SSHClientConnectionOptions.construct(
                     config=(),  # ~/.ssh/config
                     host=address.host,

@@ -33,7 +33,7 @@ DIALECTS: list[tuple[tuple[str, ...], dict[str, Any]]] = [
             "version": (5, 0, 2),
             "event_types": ("operation", "lifecycle", "logging"),
             "all_projects": "all-projects=true",
-            "heartbeat": 4.0,
+            "heartbeat": 8.0,
             "pairing_fields": ("password",),
             "containers_path": True,
             "metrics": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from lxdpm_tui.hosts.host import Host
+from lxdpm_tui.hosts.ssh import SshTransport
 from lxdpm_tui.hosts.transport import ApiError, ConnectionLost, Deadlines, HostError, TimedOut, Unreachable
 from tests.hosts.daemons import memory_peak, open_files, settled
 from tests.lab.lab import Lab
@@ -25,13 +27,17 @@ MakeHost = Callable[[str, str], Host]
 
 @pytest.fixture
 async def make_host(lab: Lab) -> AsyncIterator[MakeHost]:
-    """Host by name and transport; all closed at the end."""
+    """Host by name and transport, given time to connect in: the machine may stall. All closed at the end."""
     made: list[Host] = []
 
     def make(name: str, transport: str) -> Host:
         (config,) = lab.hosts_config({name: transport})
-        made.append(Host(config, lab.client_identity))
-        return made[-1]
+        host = Host(config, lab.client_identity)
+        host.deadlines = Deadlines(connect=GIVEN_UP)
+        if isinstance(host.transport, SshTransport):
+            host.transport._connect_timeout = GIVEN_UP
+        made.append(host)
+        return host
 
     yield make
     for host in made:
@@ -64,6 +70,7 @@ async def back(call: Callable[[], Awaitable[Any]]) -> Any:
         while True:
             with contextlib.suppress(HostError):
                 return await call()
+            await asyncio.sleep(0.05)
 
 
 # -- asking
@@ -117,17 +124,25 @@ async def test_files_stream_both_ways_in_flat_memory(host: Host, clean_lab: Lab)
 
 async def test_events(host: Host, clean_lab: Lab) -> None:
     await host.server()
-    async with host.events(("lifecycle", "no-such-type")) as events:
-        await host.request("POST", "/1.0/projects", json={"name": "p1", "config": {}})
-        await host.request("POST", "/1.0/profiles", params={"project": "p1"}, json={"name": "e1"})
-        async with asyncio.timeout(GIVEN_UP):
-            async for text in events:
-                event = json.loads(text)
-                assert event["type"] == "lifecycle"
-                if event["metadata"]["action"] == "profile-created":
-                    break
+    await host.request("POST", "/1.0/projects", json={"name": "p1", "config": {}})
+
+    async def created(events: AsyncIterator[bytes]) -> Any:
+        async for text in events:
+            event = json.loads(text)
+            assert event["type"] == "lifecycle"
+            if event["metadata"]["action"] == "profile-created":
+                return event
+        raise AssertionError("the events ended")
+
+    async with host.events(("lifecycle", "no-such-type")) as events, asyncio.timeout(GIVEN_UP):
+        hearing = asyncio.ensure_future(created(events))
+        for number in itertools.count():  # LXD answers a little before it listens for us
+            await host.request("POST", "/1.0/profiles", params={"project": "p1"}, json={"name": f"e{number}"})
+            if (await asyncio.wait({hearing}, timeout=0.5))[0]:
+                break
+        event = hearing.result()
     assert event["project"] == "p1"
-    assert event["metadata"]["source"].startswith("/1.0/profiles/e1")
+    assert event["metadata"]["source"].startswith("/1.0/profiles/e")
 
 
 class Tunnel(asyncio.Protocol):
@@ -251,7 +266,7 @@ async def test_cancelled_calls_on_a_hung_daemon_leave_nothing(h1: Host, clean_la
 async def test_an_event_stream_of_a_hung_daemon_ends(h1: Host, clean_lab: Lab) -> None:
     await h1.server()
     assert h1.dialect.heartbeat
-    assert h1.dialect.heartbeat * 1.5 < 8  # seconds until it is noticed; sooner here
+    assert h1.dialect.heartbeat * 1.5 < 16  # seconds until it is noticed; sooner here
     h1.dialect = replace(h1.dialect, heartbeat=0.4)
     loop = asyncio.get_running_loop()
     took = []
