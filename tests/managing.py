@@ -15,6 +15,7 @@ from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.config import HostConfig, Paths
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status, Task
+from tests.fleet.fleets import all_read
 from tests.lab.lab import Lab
 
 
@@ -31,10 +32,10 @@ def paths_of(lab: Lab, folder: Path) -> Paths:
 async def managing(
     lab: Lab, folder: Path, hosts: Iterable[HostConfig] | None = None, *, known: bool = True
 ) -> AsyncIterator[Manager]:
-    """A manager over the whole lab. known: every host was read, or has said why it cannot be."""
+    """A manager over the whole lab. known: every host was read."""
     async with Manager.open(paths_of(lab, folder), lab.hosts_config() if hosts is None else hosts) as manager:
         if known:
-            assert await manager.fleet.until_known(60) == []
+            await all_read(manager.fleet)
         yield manager
 
 

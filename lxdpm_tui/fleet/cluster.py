@@ -30,6 +30,7 @@ from lxdpm_tui.fleet.members import NO_PLACEMENT, Members, Shape
 from lxdpm_tui.fleet.reader import Reader
 from lxdpm_tui.fleet.watch import EventListener, Watcher
 from lxdpm_tui.hosts.host import Host
+from lxdpm_tui.hosts.limit import limit
 from lxdpm_tui.hosts.transport import ApiError, Deadlines, HostError
 
 INTRODUCE = 3.0  # seconds that a member has to say what it is, before the others are shown without it
@@ -146,7 +147,8 @@ class ClusterReader(Reader):
 
     async def _read_pools(self) -> None:
         async def one(host: MemberHost, rows: list[dict[str, Any]]) -> None:
-            known = self._inventory.hosts[host.name].pools
+            record = self._inventory.hosts.get(host.name)
+            known = record.pools if record is not None else {}
             pools = {}
             for row in rows:
                 name = row["name"]
@@ -193,7 +195,10 @@ class ClusterReader(Reader):
         except (ApiError, HostError):
             return False
         memory = found.get("memory") or {}
-        before = self._inventory.hosts[host.name].memory_total
+        record = self._inventory.hosts.get(host.name)
+        if record is None:  # it left meanwhile
+            return False
+        before = record.memory_total
         self._inventory.update_host(
             host.name,
             cpus=(found.get("cpu") or {}).get("total", 0),
@@ -206,13 +211,14 @@ class ClusterReader(Reader):
     async def introduce(self, host: MemberHost) -> None:
         """What a member is: version, kernel, architectures, memory."""
         try:
-            async with asyncio.timeout(INTRODUCE):
+            async with limit(INTRODUCE):
                 server = (await host.request("GET", "/1.0", deadlines=ONE)).metadata
                 fields = decode.server(server)
                 kind = "incus" if (server.get("environment") or {}).get("server") == "incus" else "lxd"
                 del fields["extensions"]  # those of the way to it count
                 self._inventory.update_host(host.name, kind=kind, **fields)
                 await self._resources_of(host)
+                self._members.introduced.add(host.name)
         except (TimeoutError, ApiError, HostError):
             return  # asked again at the next heartbeat
 
@@ -267,6 +273,7 @@ class ClusterWatcher(Watcher):
         self.members = Members(host, inventory, shape)
         self._cluster = ClusterReader(host, inventory, self.members)
         self._reader = self._cluster
+        self._telling = asyncio.Lock()
 
     def _record(self) -> HostRecord | None:
         return self.members.way
@@ -289,7 +296,11 @@ class ClusterWatcher(Watcher):
         return server
 
     async def _read_members(self) -> None:
-        """Their states, and what those that came are."""
+        """Their states, and what those that came are and have."""
+        async with self._telling:  # an older answer may not come after a newer one
+            await self._read_states()
+
+    async def _read_states(self) -> None:
         reply = await self.host.request("GET", "/1.0/cluster/members", params={"recursion": "1"}, deadlines=ONE)
         own: dict[str, dict[str, Any]] = {}
         if self.members.ours:
@@ -298,6 +309,9 @@ class ClusterWatcher(Watcher):
                 own = {row["name"]: row for row in about["hosts"]}
         fresh = self.members.tell(reply.metadata or [], own)
         await asyncio.gather(*(self._cluster.introduce(host) for host in fresh))
+        if self._scanned and any(host.name in self.members.introduced for host in fresh):
+            for kind in self._reader.kinds:
+                self.touch(kind)
 
     def _mark(self, event: decode.EventWire) -> None:
         super()._mark(event)

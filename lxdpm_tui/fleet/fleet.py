@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from typing import Any, TypeVar
-
-import msgspec
 
 from lxdpm_tui.config import HostConfig
 from lxdpm_tui.fleet import decode
 from lxdpm_tui.fleet.cluster import ClusterWatcher
-from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Inventory
+from lxdpm_tui.fleet.inventory import ChangeSet, HostRecord, HostStatus, Inventory
 from lxdpm_tui.fleet.member import MemberHost
 from lxdpm_tui.fleet.members import Shape
+from lxdpm_tui.fleet.progress import Progress
 from lxdpm_tui.fleet.watch import EventListener, Watcher
 from lxdpm_tui.hosts.host import Host
 from lxdpm_tui.hosts.identity import ClientIdentity
+from lxdpm_tui.hosts.limit import limit
 from lxdpm_tui.hosts.transport import ApiError, ConnectionLost, Deadlines, HostError, TimedOut, Unreachable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LOST_AFTER = 2.0  # a new session takes less: what is silent longer is not there
+LOST_AFTER = 6.0  # seconds, in which a new session may be had twice: what is silent longer is not there
 
 
 class Fleet:
@@ -251,7 +252,7 @@ class Fleet:
 
         async def one(host: Host) -> T | HostError | ApiError:
             try:
-                async with asyncio.timeout(budget):
+                async with limit(budget):
                     return await ask(host)
             except TimeoutError:
                 return TimedOut(f"no answer within {budget:g} s", host.name)
@@ -260,6 +261,37 @@ class Fleet:
 
         names = list(self.usable() if hosts is None else hosts)
         return dict(zip(names, await asyncio.gather(*(one(self.hosts[name]) for name in names)), strict=True))
+
+    @contextlib.asynccontextmanager
+    async def while_usable(self, name: str) -> AsyncIterator[None]:
+        """For a question that can be asked again: no longer waited for once the host is found to be down.
+
+        Raises Unreachable with the host's own reason then.
+        """
+        loop = asyncio.get_running_loop()
+        ending = asyncio.timeout(None)
+
+        def look(change: ChangeSet) -> None:
+            if change.kind == "hosts" and self._why_not(name) is not None:
+                ending.reschedule(loop.time())
+
+        undo = self.inventory.subscribe(look)
+        try:
+            async with ending:
+                yield
+        except TimeoutError:
+            if (reason := self._why_not(name)) is None:
+                raise
+            raise Unreachable(reason, name) from None
+        finally:
+            undo()
+
+    def _why_not(self, name: str) -> str | None:
+        """Why a host cannot be asked now; None when it can."""
+        record = self.inventory.hosts.get(name)
+        if record is None:
+            return "not in this fleet"
+        return None if record.usable else record.reason or record.status
 
     async def operate(
         self,
@@ -280,8 +312,8 @@ class Fleet:
         Raises ApiError (the operation's own error text) and the HostError family.
         """
         host = self.hosts[name]
-        seen: list[str] = []
-        undo = self.subscribe_events(_progress(seen, on_progress)) if on_progress else None
+        progress = Progress(on_progress) if on_progress else None
+        undo = self.subscribe_events(progress.listen) if progress else None
         lost = asyncio.Event()
         timer: asyncio.TimerHandle | None = None
         was_usable = False
@@ -302,7 +334,8 @@ class Fleet:
             envelope = reply.json()
             if envelope.get("type") != "async":
                 return envelope.get("metadata") or {}
-            seen.append(operation_id(envelope["operation"]))
+            if progress:
+                progress.follow(operation_id(envelope["operation"]))
             return (await host.wait(envelope["operation"])).get("metadata") or {}
 
         unwatch = self.inventory.subscribe(look)
@@ -373,16 +406,6 @@ class Fleet:
 def operation_id(url: str) -> str:
     """The id in an operation's URL, whatever follows it."""
     return url.partition("?")[0].rstrip("/").rsplit("/", 1)[1]
-
-
-def _progress(ids: list[str], tell: Callable[[dict[str, Any]], None]) -> EventListener:
-    def listen(_: str, __: bytes, event: decode.EventWire) -> None:
-        if ids and event.type == "operation":
-            operation = msgspec.json.decode(event.metadata)
-            if operation.get("id") == ids[0] and operation.get("metadata"):
-                tell(operation["metadata"])
-
-    return listen
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 import msgspec
 
 from lxdpm_tui.fleet.inventory import HostRecord, Inventory, Key
+from lxdpm_tui.hosts.limit import limit
 from lxdpm_tui.hosts.transport import ApiError, HostError
 
 LookupKind = Literal["networks", "storage", "projects", "warnings"]
@@ -23,6 +24,7 @@ LookupKind = Literal["networks", "storage", "projects", "warnings"]
 DEADLINE = 5.0  # seconds that one host has for one kind
 EVERY = 30.0  # seconds between two rounds while somebody looks
 SOON = 0.3  # seconds that changes told by events are gathered before they are read
+AGAIN = 1.0  # seconds until a host is asked again that did not answer after an event
 AT_ONCE = 32  # hosts asked at one time
 
 
@@ -136,6 +138,7 @@ class Lookup:
         self._working: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._due: set[str] = set()
+        self._late: set[str] = set()  # hosts that did not answer in time
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     def want(self, wanted: bool) -> None:
@@ -192,16 +195,21 @@ class Lookup:
                         self._wake.clear()
                         due, self._due = self._due, set()
                         await self.refresh(due)
+                        if late := due & self._late:  # what the event told of is not known yet
+                            self._due |= late
+                            asyncio.get_running_loop().call_later(AGAIN, self._wake.set)
 
     async def _ask(self, name: str) -> None:
+        self._late.discard(name)
         host, record = self._hosts().get(name), self._inventory().hosts.get(name)
         if host is None or record is None:
             return
         try:
-            async with self._gate, asyncio.timeout(DEADLINE):
+            async with self._gate, limit(DEADLINE):
                 found = await READS[self.kind](host, record)
         except TimeoutError:
             self.failed[name] = f"no answer within {DEADLINE:g} s"
+            self._late.add(name)
             return
         except (HostError, ApiError) as error:
             self.failed[name] = str(error)

@@ -54,6 +54,7 @@ class Members:
         self._shape = shape
         self._lists = SharedLists(entry)
         self._said: dict[str, tuple[HostStatus, str, bool]] = {}  # what the cluster says: status, reason, maintenance
+        self.introduced: set[str] = set()  # names of those that have said what they are since they can be asked
 
     @property
     def ours(self) -> bool:
@@ -85,7 +86,7 @@ class Members:
 
     def tell(self, rows: list[dict[str, Any]], own_words: dict[str, dict[str, Any]]) -> list[MemberHost]:
         """What /1.0/cluster/members says, and /1.0/fleet of a gateway of ours. Gives the members that can be asked
-        and of which nothing is known yet."""
+        and have not said yet what they are."""
         listed = {str(row["server_name"]): row for row in rows}
         for member, row in listed.items():
             self._said[member] = _own_status(own_words[member]) if member in own_words else _status(row)
@@ -95,10 +96,12 @@ class Members:
             self._shape.left(self._entry.name)
         for member in [member for member in self.hosts if member not in listed]:
             self._said.pop(member, None)
-            self._shape.left(self.hosts.pop(member).name)
+            gone = self.hosts.pop(member).name
+            self.introduced.discard(gone)
+            self._shape.left(gone)
         for member in self.hosts:
             self._show(member)
-        return [host for host in self.usable() if not self._inventory.hosts[host.name].memory_total]
+        return [host for host in self.usable() if host.name not in self.introduced]
 
     def _join(self, member: str, row: dict[str, Any]) -> None:
         host = MemberHost(self._entry, self._shape.name_of(member), member, self._lists)
@@ -136,6 +139,8 @@ class Members:
             fields["since"] = time.time()
         if status in (HostStatus.ONLINE, HostStatus.SLOW):
             fields["reached"] = self.way.reached
+        else:
+            self.introduced.discard(name)  # it may come back as another
         self._inventory.update_host(name, **fields)
 
 

@@ -63,6 +63,11 @@ class Reader:
         finally:
             self._turns -= 1
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """All that can be read."""
+        return tuple(self._readers)
+
     async def scan(self) -> None:
         """Read everything."""
         async with self.turn():

@@ -63,7 +63,7 @@ class Watcher:
         self._on_event = on_event
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
-        self._dirty: set[tuple[str, Key | None]] = set()
+        self._dirty: dict[tuple[str, Key | None], None] = {}  # in the order in which they are read
         self._reader = Reader(host, inventory)
         self._scanned = False
         self._stopped = False
@@ -85,7 +85,7 @@ class Watcher:
 
     def touch(self, kind: str, key: Key | None = None) -> None:
         """Read that kind (or one instance) again: something of ours changed it."""
-        self._dirty.add((kind, key))
+        self._dirty[kind, key] = None
         self._changed.set()
 
     def want_figures(self, wanted: bool) -> None:
@@ -292,7 +292,7 @@ class Watcher:
             await asyncio.sleep(COALESCE)
             self._changed.clear()
             async with self._reader.turn():
-                work, self._dirty = self._dirty, set()
+                work, self._dirty = self._dirty, {}
                 await self._reader.read(work)
 
     # -- polling

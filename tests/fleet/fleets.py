@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -14,26 +14,29 @@ from aiohttp import web
 
 from lxdpm_tui.config import HostConfig, UnixAddress
 from lxdpm_tui.fleet.fleet import Fleet
-from lxdpm_tui.fleet.inventory import ChangeSet, Instance, Key
+from lxdpm_tui.fleet.inventory import ChangeSet, HostRecord, HostStatus, Instance, Key
 from lxdpm_tui.hosts.identity import ClientIdentity
 from tests.lab.lab import Lab
 
 T = TypeVar("T")
 API = "/1.0"
+PAUSE = 0.005  # seconds between two looks, in which the daemons that are waited for get the processor
 
 
 @contextlib.asynccontextmanager
 async def watched(
-    hosts: Iterable[HostConfig], identity: ClientIdentity | None = None, *, read: bool = True
+    hosts: Iterable[HostConfig],
+    identity: ClientIdentity | None = None,
+    *,
+    read: bool = True,
+    down: Collection[str] = (),
 ) -> AsyncIterator[Fleet]:
-    """A running fleet. read: every host was read, or has said why it cannot be."""
+    """A running fleet. read: every host was read; those in `down` have said why they cannot be."""
     fleet = Fleet(hosts, identity)
     try:
         await fleet.start()
         if read:
-            assert await fleet.until_known(60) == []
-            for name in fleet.usable():
-                await settled(fleet, name)
+            await all_read(fleet, down)
         yield fleet
     finally:
         await fleet.close()
@@ -57,22 +60,43 @@ async def until(fleet: Fleet, holds: Callable[[], T], timeout: float = 60.0) -> 
                 await changed.wait()
             return value
     except TimeoutError:
-        hosts = [(r.name, str(r.status), r.reason) for r in fleet.inventory.hosts.values()]
-        raise AssertionError(f"not within {timeout} s; hosts: {hosts}") from None
+        raise AssertionError(f"not within {timeout} s; hosts: {shown(fleet)}") from None
     finally:
         undo()
 
 
-async def turns(holds: Callable[[], object], timeout: float = 60.0) -> None:
-    """Wait for what nothing tells of, by letting the event loop turn."""
+def shown(fleet: Fleet) -> list[tuple[str, str, str]]:
+    """How the hosts are, for a failure."""
+    return [(record.name, str(record.status), record.reason) for record in fleet.inventory.hosts.values()]
+
+
+async def turns(holds: Callable[[], object], timeout: float = 60.0, pause: float = 0.0) -> None:
+    """Wait for what nothing tells of, by letting the event loop turn. pause: seconds between two looks."""
     async with asyncio.timeout(timeout):
         while not holds():  # noqa: ASYNC110
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause)
 
 
 async def settled(fleet: Fleet, name: str) -> None:
     """Wait until all that the host's events named was read."""
-    await turns(lambda: fleet.watch(name).settled or not fleet.inventory.hosts[name].usable)
+    await turns(lambda: fleet.watch(name).settled or not fleet.inventory.hosts[name].usable, pause=PAUSE)
+
+
+async def all_read(fleet: Fleet, down: Collection[str] = ()) -> None:
+    """Wait until every host was read, with all that its events named; those in `down` have said why they cannot be.
+
+    A session that fails because the machine stalls is no end: the next one is waited for.
+    """
+
+    def read(record: HostRecord) -> bool:
+        if record.name in down:
+            return record.status != HostStatus.CONNECTING
+        return bool(record.usable and record.memory_total and fleet.watch(record.name).settled)
+
+    try:
+        await turns(lambda: all(read(record) for record in fleet.inventory.hosts.values()), pause=PAUSE)
+    except TimeoutError:
+        raise AssertionError(f"not all were read: {shown(fleet)}") from None
 
 
 def instance(fleet: Fleet, host: str, name: str, project: str = "default") -> Instance | None:
@@ -162,7 +186,8 @@ class Script:
 
     async def send(self, event: Mapping[str, Any]) -> None:
         for socket in self._sockets:
-            await socket.send_json(event)
+            with contextlib.suppress(ConnectionError):  # of a session that has ended
+                await socket.send_json(event)
 
     async def lifecycle(self, action: str, source: str, **context: str) -> None:
         await self.send({"type": "lifecycle", "metadata": {"action": action, "source": source, "context": context}})

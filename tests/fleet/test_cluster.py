@@ -10,7 +10,7 @@ from typing import Any
 from lxdpm_tui.config import HostConfig, UnixAddress
 from lxdpm_tui.fleet.fleet import Fleet
 from lxdpm_tui.fleet.inventory import Key
-from tests.fleet.fleets import SERVER, error, host_of, script, settled, until, watched
+from tests.fleet.fleets import PAUSE, SERVER, error, host_of, script, settled, turns, until, watched
 from tests.lab.lab import Lab
 
 SOON = 1.0  # seconds that a change may take to be shown, unless the machine stalls
@@ -111,7 +111,7 @@ async def test_requests_towards_a_member(clean_cluster: Lab) -> None:
     await asyncio.to_thread(create, clean_cluster, "c1", "h1")
     await asyncio.to_thread(create, clean_cluster, "c2", "h2")
     async with watched([entry(clean_cluster)]) as fleet:
-        lists = await fleet.fan_out(lambda host: host.get("/1.0/instances", recursion=1))
+        lists = await fleet.fan_out(lambda host: host.get("/1.0/instances", recursion=1), budget=30)
         names = {host: [row["name"] for row in rows] for host, rows in lists.items() if isinstance(rows, list)}
         assert names == {"h1": ["c1"], "h2": ["c2"]}
         through = await fleet.hosts["h1"].get("/1.0/instances/c2")
@@ -121,6 +121,7 @@ async def test_requests_towards_a_member(clean_cluster: Lab) -> None:
         seen: list[tuple[str, str]] = []
         fleet.subscribe_events(lambda host, _, event: seen.append((host, event.type)))
         await fleet.operate("h2", "PUT", "/1.0/instances/c2/state", json={"action": "start"})
+        await turns(lambda: seen, pause=PAUSE)
         await settled(fleet, "h2")
         assert {host for host, _ in seen} == {"h2"}, "events come from the member that they are about"
         await fleet.operate("h2", "PUT", "/1.0/instances/c2/state", json={"action": "stop", "force": True})
@@ -131,8 +132,7 @@ async def test_a_member_that_is_down(clean_cluster: Lab) -> None:
     async with watched([entry(clean_cluster)]) as fleet:
         with clean_cluster.hosts["h2"].killed():
             record = fleet.inventory.hosts["h2"]
-            await until(fleet, lambda: not record.usable, 90)
-            assert "the cluster says Offline" in record.reason
+            await until(fleet, lambda: "the cluster says Offline" in record.reason, 90)
             assert fleet.usable() == ["h1"]
             assert [host for host, _ in where(fleet, "c2")] == ["h2"], "its rows stay"
             assert fleet.silent() == [], "the cluster answers for it"
@@ -152,7 +152,7 @@ async def test_a_cluster_that_cannot_be_reached(clean_cluster: Lab) -> None:
 
 
 async def test_one_that_was_never_reached_is_one_host() -> None:
-    async with watched([HostConfig("prod", UnixAddress("/nowhere/unix.socket"))]) as fleet:
+    async with watched([HostConfig("prod", UnixAddress("/nowhere/unix.socket"))], down=["prod"]) as fleet:
         assert list(fleet.inventory.hosts) == ["prod"]
         assert not fleet.usable()
         assert fleet.may_come("h1")

@@ -12,6 +12,7 @@ from lxdpm_tui.fleet import lookup as module
 from lxdpm_tui.fleet.inventory import HostRecord, HostStatus, Inventory, Key, Pool
 from lxdpm_tui.fleet.lookup import Lookup, LookupKind
 from lxdpm_tui.hosts.transport import Unreachable
+from tests.fleet.fleets import turns
 
 
 class Answering:
@@ -118,6 +119,22 @@ async def test_an_event_reads_that_host_again(monkeypatch: pytest.MonkeyPatch) -
         scene.lookup.want(False)
     assert len(scene.hosts["h1"].asked) == 2
     assert len(scene.hosts["h2"].asked) == 1
+
+
+async def test_a_host_that_is_silent_after_an_event_is_asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"SOON": 0.0, "DEADLINE": 0.05, "AGAIN": 0.01}.items():
+        monkeypatch.setattr(module, name, value)
+    scene = Scene("networks", h1=NET)
+    scene.lookup.want(True)
+    try:
+        await scene.until(lambda: scene.lookup.asked and "h1" in scene.lookup.rows)
+        scene.hosts["h1"].answers, scene.hosts["h1"].hang = {"/1.0/networks": []}, True
+        scene.lookup.told("h1", "network-deleted")
+        await turns(lambda: scene.lookup.failed)
+        scene.hosts["h1"].hang = False
+        await scene.until(lambda: not scene.lookup.rows["h1"])  # long before the next round
+    finally:
+        scene.lookup.want(False)
 
 
 async def test_a_host_that_comes_later_is_read_then(monkeypatch: pytest.MonkeyPatch) -> None:

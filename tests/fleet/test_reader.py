@@ -25,7 +25,6 @@ from tests.fleet.fleets import (
 )
 
 C1 = {"name": "c1", "status": "Stopped", "project": "default"}
-SOON = 8  # seconds; a round of figures is 8.8 at least
 BORROWING = {"features.images": "false", "features.profiles": "false"}
 
 
@@ -151,7 +150,8 @@ async def test_figures_are_asked_for_only_while_somebody_looks(monkeypatch: pyte
             assert len(gets(daemon, f"{API}/metrics")) <= 1  # one may have been under way
 
 
-async def test_figures_come_at_once_when_somebody_begins_to_look() -> None:
+async def test_figures_come_at_once_when_somebody_begins_to_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "FIGURES_EVERY", 1000.0)  # so that it is no later round that brings them
     async with script() as daemon:
         daemon.answers[f"{API}/instances"] = [{**C1, "status": "Running"}]
         daemon.answers[f"{API}/instances/c1/state"] = {"status": "Running"}
@@ -162,7 +162,7 @@ async def test_figures_come_at_once_when_somebody_begins_to_look() -> None:
         daemon.answers[f"{API}/metrics"] = answer
         async with watched([host_of(daemon)]) as fleet:
             fleet.want_figures(True)
-            await until(fleet, lambda: (r := instance(fleet, "s1", "c1")) and r.memory == 600, SOON)
+            await until(fleet, lambda: (r := instance(fleet, "s1", "c1")) and r.memory == 600)
 
 
 async def test_an_address_that_comes_after_the_start_is_found_soon() -> None:

@@ -125,7 +125,9 @@ async def test_an_instance_of_which_an_event_tells_may_be_gone() -> None:
             assert fleet.inventory.hosts["s1"].instances == 0
 
 
-async def test_other_events_are_passed_on_and_nothing_is_read() -> None:
+async def test_other_events_are_passed_on_and_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    for polled in ("HEARTBEAT", "RESOURCES_EVERY"):  # what is asked for is asked for by an event
+        monkeypatch.setattr(watch, polled, 1000.0)
     async with script() as daemon, watched([host_of(daemon)]) as fleet:
         daemon.asked.clear()
         heard: asyncio.Queue[tuple[str, bytes, str]] = asyncio.Queue()
@@ -149,6 +151,7 @@ async def test_slow_while_the_answer_is_overdue_and_online_again(monkeypatch: py
     monkeypatch.setattr(watch, "ASK", Deadlines(first_byte=120.0))  # it is not given up, however the machine stalls
     async with script() as daemon, watched([host_of(daemon)]) as fleet:
         record = fleet.inventory.hosts["s1"]
+        await until(fleet, lambda: record.status == HostStatus.ONLINE)
         answer = asyncio.Event()
 
         async def late(_: web.Request) -> Any:
@@ -190,16 +193,15 @@ def error_answer(code: int, text: str) -> Any:
 async def test_untrusted() -> None:
     async with script() as daemon:
         daemon.answers[API] = {"auth": "untrusted", "api_extensions": []}
-        async with watched([host_of(daemon)]) as fleet:
+        async with watched([host_of(daemon)], down=["s1"]) as fleet:
             record = fleet.inventory.hosts["s1"]
-            assert record.status == HostStatus.UNTRUSTED
+            await until(fleet, lambda: record.status == HostStatus.UNTRUSTED and record.retry_at > 0)
             assert "lxdpm-tui host add" in record.reason
             assert not record.usable
-            assert record.retry_at > 0
 
 
 async def test_no_daemon_there() -> None:
-    async with watched([HostConfig("s1", UnixAddress("/nowhere/unix.socket"))]) as fleet:
+    async with watched([HostConfig("s1", UnixAddress("/nowhere/unix.socket"))], down=["s1"]) as fleet:
         record = fleet.inventory.hosts["s1"]
         assert record.status == HostStatus.UNREACHABLE
         assert "/nowhere/unix.socket" in record.reason
@@ -218,7 +220,7 @@ async def test_an_answer_that_is_not_lxds_is_shown_like_any_fault(
             return web.Response(text=answer, content_type="application/json")
 
         daemon.answers[API] = nonsense
-        async with watched([host_of(daemon)]) as fleet:
+        async with watched([host_of(daemon)], down=["s1"]) as fleet:
             record = fleet.inventory.hosts["s1"]
             assert record.status == HostStatus.UNREACHABLE
             assert record.reason
@@ -243,7 +245,7 @@ async def test_retry_now_cuts_the_pause_short(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(watch, "backoff", lambda: itertools.repeat(60.0))
     async with script() as daemon:
         daemon.answers[API] = error_answer(500, "broken")
-        async with watched([host_of(daemon)]) as fleet:
+        async with watched([host_of(daemon)], down=["s1"]) as fleet:
             record = fleet.inventory.hosts["s1"]
             await until(fleet, lambda: record.retry_at)
             daemon.answers[API] = SERVER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -146,7 +147,7 @@ async def test_changes_behind_the_back_are_known_within_a_second(fleet: Fleet, c
     await api(host, "POST", "/1.0/networks", {"name": "extra0", "type": "bridge", "config": config})
     await known("network", lambda: "extra0" in record.networks)
     print({what: f"{seconds * 1000:.0f} ms" for what, seconds in took.items()})
-    assert sorted(took.values())[-4] < BEHIND, took
+    assert statistics.median(took.values()) < BEHIND, took
 
 
 @pytest.mark.parametrize("name", ["h1", "i1"])

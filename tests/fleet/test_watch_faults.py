@@ -60,18 +60,19 @@ async def api(host: LabHost, method: str, path: str, body: object = None) -> Any
 async def test_hung_daemons_are_slow_then_unreachable_and_come_back(fleet: Fleet, clean_lab: Lab) -> None:
     """Over a unix socket, https, ssh and on Incus at the same time; h2 is left alone and stays online."""
     victims = ["h1", "h3", "i1"]
-    scans = {name: fleet.inventory.hosts[name].scanned for name in ALL}
+    records = fleet.inventory.hosts
+    await until(fleet, lambda: all(record.status == ONLINE for record in records.values()))
+    scans = {name: records[name].scanned for name in ALL}
     seen: list[tuple[str, HostStatus]] = []
     undo = stati(seen, fleet)
     for name in victims:
         clean_lab.hosts[name].hang()
     for name in victims:
         fleet.watch(name).retry_now()
-    records = fleet.inventory.hosts
-    await until(fleet, lambda: all(records[name].status == UNREACHABLE for name in victims))
+    # The event stream may be found silent first; then the next session says what is wrong.
+    await until(fleet, lambda: all("no answer" in records[n].reason and "hung?" in records[n].reason for n in victims))
     for name in victims:
-        assert "no answer" in records[name].reason
-        assert "hung?" in records[name].reason
+        assert records[name].status == UNREACHABLE
         assert not records[name].event_stream
     assert fleet.usable() == ["h2"]
     for name in victims:
@@ -83,7 +84,8 @@ async def test_hung_daemons_are_slow_then_unreachable_and_come_back(fleet: Fleet
         lost = course.index(UNREACHABLE)
         # It may be slow once more than it was made: the machine may stall.
         assert (course[0], course[lost - 1], set(course[:lost])) == (ONLINE, SLOW, {ONLINE, SLOW}), (name, course)
-        assert (course[lost + 1], UNREACHABLE in course[lost + 1 :]) == (ONLINE, False), (name, course)
+        assert course[lost + 1] in (ONLINE, SLOW), (name, course)
+        assert UNREACHABLE not in course[lost + 1 :], (name, course)
     assert {status for host, status in seen if host == "h2"} <= {ONLINE, SLOW}
 
 
@@ -166,9 +168,9 @@ async def test_a_changed_identity_is_an_alarm(clean_lab: Lab, tmp_path: Path) ->
         else replace(config, known_hosts=str(other))
         for config in clean_lab.hosts_config({"h2": "https", "h3": "ssh", "i1": "https"})
     ]
-    async with watched(hosts, clean_lab.client_identity) as fleet:
+    async with watched(hosts, clean_lab.client_identity, down=["h2", "h3"]) as fleet:
         records = fleet.inventory.hosts
-        assert records["h2"].status == records["h3"].status == HostStatus.IDENTITY_CHANGED
+        await until(fleet, lambda: records["h2"].status == records["h3"].status == HostStatus.IDENTITY_CHANGED)
         assert clean_lab.hosts["h2"].fingerprint in records["h2"].reason
         assert fleet.usable() == ["i1"]
 
@@ -177,6 +179,8 @@ async def test_hosts_that_do_not_trust_us(clean_lab: Lab, tmp_path: Path) -> Non
     stranger = ensure_identity(tmp_path)
     hosts = clean_lab.hosts_config({"h2": "https", "h3": "ssh", "i1": "https"})
     hosts[1] = replace(hosts[1], identity_file=str(stranger.key_path))
-    async with watched(hosts, stranger) as fleet:
-        assert [r.status for r in fleet.inventory.hosts.values()] == [HostStatus.UNTRUSTED] * 3
-        assert all(r.reason for r in fleet.inventory.hosts.values())
+    async with watched(hosts, stranger, down=["h2", "h3", "i1"]) as fleet:
+        records = fleet.inventory.hosts.values()
+        await until(fleet, lambda: all(record.status == HostStatus.UNTRUSTED for record in records))
+        assert len(records) == 3
+        assert all(record.reason for record in records)
