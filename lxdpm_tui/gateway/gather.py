@@ -5,8 +5,8 @@ asked. When nobody has answered for PROBE_AFTER seconds, those that have not are
 has answered not even that after GRACE seconds without an answer of anybody, and whose rows the event stream has kept
 true, is served from those; its watcher is told to look. Both are longer for hosts that are far away. Who asks for more
 than the inventory has may wait longer than GRACE for it, but for a host's silence only once: until it answers again, it
-gets GRACE. A host that is alive gets BUDGET seconds. What no event keeps true is waited for until the host answers or
-is known to be down (`needed`).
+gets GRACE. A host that is alive gets BUDGET seconds. What the inventory does not have is waited for until the host
+answers or is known to be down (`needed`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ GRACE = 0.06
 FAR = 0.25  # at most so much of a host's round trip is allowed for
 LONG_GRACE = 0.5  # where the inventory has only a part of what is asked for: a host that is busy is silent that long
 LATE = 0.02  # seconds by which this process may oversleep: beyond, the silence was its own
+TURNS = 10  # of the event loop in which an answer that has come reaches who waits for it
 BUDGET = 10.0
 ALIVE = Deadlines(connect=BUDGET, first_byte=BUDGET, idle=BUDGET)
 
@@ -48,14 +49,15 @@ async def gather(
     fleet: Fleet,
     ask: Callable[[Host], Awaitable[T]],
     hosts: Iterable[str] | None = None,
-    needed: Callable[[Gathered[T]], bool] = lambda found: False,
+    *,
+    needed: bool = False,
     grace: float = GRACE,
 ) -> Gathered[T]:
     """Ask all hosts (or those named). Never raises for a host.
 
-    needed: whether, after what was found so far, a silent host is waited for until it is known to be down: without it
-    a thing that no other host has would not be found.  grace: seconds of silence until it is not waited for any more,
-    at least GRACE.
+    needed: whether a silent host is waited for until it is known to be down: nothing else has its part, or what is
+    remembered of it no event keeps true.  grace: seconds of silence until it is not waited for any more, at least
+    GRACE.
     """
     loop = asyncio.get_running_loop()
     found: Gathered[T] = Gathered()
@@ -116,6 +118,8 @@ async def gather(
                 probes.update({name: _probe(asked[name]) for name in unasked})
             else:
                 looked = now
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
                 for name in [name for name in silent if not _usable(fleet, name)]:
                     found.cached[name] = True  # it was found out to be down meanwhile
                     asking[name].cancel()
@@ -127,8 +131,8 @@ async def gather(
                         _doubted.add(asked[name])
                 looked_for |= silent
                 _take(found, asking)
-                if not (alive or needed(found)) and all(fleet.watch(name).settled for name in silent):
-                    found.cached.update(dict.fromkeys(silent, False))
+                if not (alive or needed) and all(fleet.watch(name).settled for name in silent):
+                    found.cached.update(dict.fromkeys((name for name in silent if not asking[name].done()), False))
                     break
     finally:
         for name in silent:

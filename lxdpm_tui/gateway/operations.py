@@ -31,6 +31,7 @@ KEEP = 300.0  # seconds after the last change
 LOOK_UP = 3.0  # seconds that hosts have to say whether an operation is theirs
 MISS = 2.0  # seconds that "nobody knows it" holds
 UNDER_WAY = 2.0  # seconds after which what hosts answered before their event stream was open has come
+PENDING = 105  # status code
 LEFT = 5.0  # seconds until a host that left the fleet has not only another address
 
 Raw = dict[str, msgspec.Raw]
@@ -117,7 +118,8 @@ class Operations:
         elif known.final:
             return known  # a late event never brings a finished one back
         else:
-            known.shown, known.code, known.updated = shown, code, time.monotonic()
+            if code != PENDING or known.code == PENDING:  # LXD may tell that it waits after it told that it runs
+                known.shown, known.code, known.updated = shown, code, time.monotonic()
             if project:
                 known.project, known.placed = project, True
         if known.final:
@@ -161,7 +163,7 @@ class Operations:
         """Nobody tells any more what became of the operations of a host that is no longer in the fleet."""
         await asyncio.sleep(LEFT)
         if host not in self._manager.inventory.hosts:
-            for known in [o for o in self._table.values() if o.host == host and not o.final]:
+            for known in self.open_on(host):
                 self._lost(known)
 
     async def _check(self, host: str) -> None:
@@ -175,7 +177,7 @@ class Operations:
         daemon = self._manager.fleet.hosts.get(host)
         if daemon is None:
             return
-        for known in [o for o in self._table.values() if o.host == host and not o.final]:
+        for known in self.open_on(host):
             try:
                 reply = await daemon.request("GET", f"/1.0/operations/{known.id}")
             except ApiError as error:
@@ -245,6 +247,10 @@ class Operations:
         running = asyncio.create_task(run())
         self._checks.add(running)
         running.add_done_callback(self._checks.discard)
+
+    def open_on(self, host: str) -> list[Operation]:
+        """Those of a host that have not ended, as far as its events told."""
+        return [known for known in self._table.values() if known.host == host and not known.final]
 
     def own_tasks(self) -> list[Operation]:
         return [self.of_task(task) for task in self._manager.tasks.tasks.values()]

@@ -6,7 +6,6 @@ families are translated to the host's own and answered in both, nothing of a bro
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import parse_qsl, quote, urlencode
@@ -19,7 +18,7 @@ from multidict import CIMultiDict
 from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet import decode
-from lxdpm_tui.fleet.inventory import ChangeSet, Key
+from lxdpm_tui.fleet.inventory import Key
 from lxdpm_tui.gateway import access
 from lxdpm_tui.gateway.call import Call
 from lxdpm_tui.hosts.exchange import Answer
@@ -175,37 +174,13 @@ async def forward(
         headers["Content-Length"] = length
     async with contextlib.AsyncExitStack() as stack:
         asking = daemon.stream(request.method, host_target(call, path), headers=headers, data=data, deadlines=STREAM)
-        async with while_up(call, host) if request.method in ("GET", "HEAD") else contextlib.nullcontext():
+        again = request.method in ("GET", "HEAD")
+        async with call.manager.fleet.while_usable(host) if again else contextlib.nullcontext():
             response = await stack.enter_async_context(asking)
         answer = await _pass_on(call, host, response)
     if touch and request.method not in ("GET", "HEAD"):
         _touch(call, host)
     return answer
-
-
-@contextlib.asynccontextmanager
-async def while_up(call: Call, host: str) -> AsyncIterator[None]:
-    """For a question that can be asked again: no longer waited for once the host is found to be down.
-
-    Raises ActionError 503 with the host's own reason then.
-    """
-    loop = asyncio.get_running_loop()
-
-    def look(change: ChangeSet) -> None:
-        record = call.manager.inventory.hosts.get(host)
-        if change.kind == "hosts" and (record is None or not record.usable):
-            limit.reschedule(loop.time())
-
-    limit = asyncio.timeout(None)
-    undo = call.manager.inventory.subscribe(look)
-    try:
-        async with limit:
-            yield
-    except TimeoutError:
-        must_answer(call, host)
-        raise
-    finally:
-        undo()
 
 
 def _touch(call: Call, host: str) -> None:

@@ -63,7 +63,7 @@ async def gathered(call: Call, view: View) -> tuple[dict[tuple[str, str], Copies
     async def ask(host: Host) -> list[tuple[str, Row]]:
         return await _rows(call, view, host)
 
-    found = await gather(call.manager.fleet, ask, needed=lambda _: True)  # no event keeps what we remember true
+    found = await gather(call.manager.fleet, ask, needed=True)  # no event keeps what we remember true
     if found.errors and not found.live:
         raise next(iter(found.errors.values()))
     scope = "*" if call.all_projects else call.project
@@ -157,7 +157,7 @@ async def copies_of(call: Call, view: View) -> Copies:
         found: Row = await host.get(path, project=call.project if view.kind.scoped else None)
         return found
 
-    found = await gather(call.manager.fleet, ask, needed=lambda found: not found.live)
+    found = await gather(call.manager.fleet, ask, needed=True)
     for error in found.errors.values():
         if error.code != 404:
             raise error

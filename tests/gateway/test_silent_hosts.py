@@ -22,6 +22,7 @@ NAMES = ("s1", "s2", "s3")
 BUSY = 4 * GRACE  # seconds in which a host of these tests says nothing at all
 INSTANCES = "/1.0/instances"
 VOLUMES = "/1.0/storage-pools/p/volumes"
+NETWORK = {"name": "br0", "type": "bridge", "managed": True, "status": "Created", "config": {}, "used_by": []}
 
 
 @pytest.fixture
@@ -129,14 +130,64 @@ async def test_pools_of_a_busy_host_are_not_left_out(client: Client, scripts: di
     assert row["locations"] == list(NAMES)
 
 
+async def test_one_thing_of_a_busy_host_is_not_left_out(client: Client, scripts: dict[str, Script]) -> None:
+    """What is shown of several copies, and whether they differ, is told of all of them."""
+    path = "/1.0/networks/br0"
+    for name, daemon in scripts.items():
+        daemon.answers[path] = {**NETWORK, "description": "other" if name == "s2" else ""}
+    make_busy(scripts["s2"], path)
+    answer = await client.ask("GET", path)
+    assert answer.metadata["locations"] == list(NAMES)
+    assert answer.headers["X-LXDPM-Drift"] == "s2"
+
+
+async def test_what_is_added_up_is_added_up_of_busy_hosts_too(client: Client, scripts: dict[str, Script]) -> None:
+    path = "/1.0/storage-pools/p/resources"
+    for daemon in scripts.values():
+        daemon.answers[path] = {"space": {"used": 1, "total": 10}, "inodes": {"used": 2, "total": 20}}
+    make_busy(scripts["s2"], path)
+    found = await client.get(path)
+    assert found == {"space": {"used": 3, "total": 30}, "inodes": {"used": 6, "total": 60}}
+
+
+async def test_operations_of_a_busy_host_are_those_that_its_events_told(
+    client: Client, scripts: dict[str, Script]
+) -> None:
+    """Nobody waits for it, and nothing is left out."""
+    operation = {"id": "6c1b2f34-4d52-4f4e-8f2e-0d6a2f2f9f01", "class": "task", "status": "Running", "status_code": 103,
+                 "resources": None, "metadata": None}  # fmt: skip
+    end = asyncio.Event()
+
+    async def silent(_: web.Request) -> Any:
+        await end.wait()
+        return {}
+
+    for daemon in scripts.values():
+        daemon.answers["/1.0/operations"] = {}
+    async with client.events("?type=operation") as events:
+        await scripts["s2"].send({"type": "operation", "project": "default", "metadata": operation})
+        await events.until(lambda event: event["metadata"]["id"] == operation["id"])
+    scripts["s2"].answers.update({"/1.0/operations": silent, "/": silent})
+    try:
+        listed = await client.get("/1.0/operations?recursion=1")
+        assert [(row["id"], row["location"]) for row in listed["running"]] == [(operation["id"], "s2")]
+        assert "running" not in await client.get("/1.0/operations?project=other")
+    finally:
+        end.set()
+
+
 async def test_profiles_that_two_hosts_have_either_way_are_shown_the_same_every_time(
     client: Client, scripts: dict[str, Script]
 ) -> None:
     """Two against two, or one against one: who answers first does not decide, else an ETag would not hold."""
     path = "/1.0/profiles/odd"
+
+    async def missing(request: web.Request) -> web.Response:
+        return error(404, "Profile not found")
+
     for name, daemon in scripts.items():
         profile = {"name": "odd", "description": name, "config": {}, "devices": {}, "used_by": []}
-        daemon.answers[path] = error(404, "Profile not found") if name == "s2" else profile
+        daemon.answers[path] = missing if name == "s2" else profile
         daemon.answers["/1.0/profiles"] = [] if name == "s2" else [profile]
     first = await client.ask("GET", path)
     scripts["s1"].answers[path] = late(scripts["s1"].answers[path], GRACE)

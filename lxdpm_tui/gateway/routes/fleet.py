@@ -17,7 +17,7 @@ from lxdpm_tui.gateway.openapi import describe
 from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.hosts.host import Host
 
-READ = 2.0  # seconds that hosts have to say what they have now
+READ = 10.0  # seconds that hosts have to say what they have now
 
 
 async def about(call: Call) -> web.StreamResponse:
@@ -86,7 +86,8 @@ async def rows(call: Call) -> web.StreamResponse:
         raise ActionError("not found", 404)
 
     async def read(host: Host) -> None:
-        await manager.fleet.watch(host.name).read_now(kind)
+        async with manager.fleet.while_usable(host.name):
+            await manager.fleet.watch(host.name).read_now(kind)
 
     await manager.fleet.fan_out(read, manager.fleet.distinct(manager.fleet.usable()), budget=READ)
     return answers.sync(

@@ -19,6 +19,7 @@ from lxdpm_tui.gateway.routing import Access, Route
 from lxdpm_tui.hosts.dialect import parse_version
 from lxdpm_tui.hosts.host import Host
 
+SCRAPE_GRACE = 2.0  # seconds that a silent host keeps a scrape, which mostly has 10 s for all
 _NOT_SUMMED = frozenset({"hugepages_size"})
 
 
@@ -31,7 +32,7 @@ async def resources(call: Call) -> web.StreamResponse:
         found: dict[str, Any] = await host.get("/1.0/resources")
         return found
 
-    found = await gather(call.manager.fleet, ask)
+    found = await gather(call.manager.fleet, ask, needed=True)
     if found.errors and not found.live:
         raise next(iter(found.errors.values()))
     if not found.live:
@@ -75,7 +76,8 @@ async def all_metrics(call: Call) -> web.StreamResponse:
         packed = reply.headers.get("Content-Encoding") == "gzip"
         return (await asyncio.to_thread(gzip.decompress, reply.body) if packed else reply.body).decode()
 
-    found = await gather(call.manager.fleet, ask, [call.target] if call.target else None)
+    hosts = [call.target] if call.target else None
+    found = await gather(call.manager.fleet, ask, hosts, grace=SCRAPE_GRACE)
     if found.errors and not found.live:
         raise next(iter(found.errors.values()))
     order = [host for host in call.manager.inventory.hosts if host in found.live]

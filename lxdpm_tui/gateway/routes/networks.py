@@ -39,7 +39,7 @@ async def _each(call: Call, title: str, **params: Any) -> Gathered[Any]:
     async def ask(host: Host) -> Any:
         return await host.get(call.path, project=call.project, **params)
 
-    found = await gather(call.manager.fleet, ask, needed=lambda found: not found.live)
+    found = await gather(call.manager.fleet, ask, needed=True)
     for error in found.errors.values():
         if error.code != 404:
             raise error
@@ -84,7 +84,7 @@ async def allocations(call: Call) -> web.StreamResponse:
         params = {"all-projects": "true"} if call.all_projects else {"project": call.project}
         return await host.get(call.path, **params) or []
 
-    found = await gather(call.manager.fleet, ask)
+    found = await gather(call.manager.fleet, ask, needed=True)
     if found.errors and not found.live:
         raise next(iter(found.errors.values()))
     rows = [row for live in found.live.values() for row in live]

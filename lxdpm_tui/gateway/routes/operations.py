@@ -31,7 +31,7 @@ _LISTED = ("pending", "running", "cancelling", "success", "failure", "cancelled"
 
 
 async def list_all(call: Call) -> web.StreamResponse:
-    """A map of status to operations, the hosts' and the manager's own."""
+    """A map of status to operations, the hosts' and the manager's own; of a silent host those that its events told."""
 
     async def ask(host: Host) -> list[tuple[str, str, msgspec.Raw]]:
         return [row for project in _projects(call, host.name) for row in await _of_project(host, project)]
@@ -42,10 +42,11 @@ async def list_all(call: Call) -> web.StreamResponse:
     for host, rows in found.live.items():
         for project, status, raw in rows:
             shown.setdefault(status, []).append(operations.seen(host, raw, project))
-    for own in operations.own_tasks():
-        if (call.all_projects or own.project == call.project) and call.allows(own.project):
-            status = str(msgspec.json.decode(own.shown["status"])).lower()
-            shown.setdefault(status, []).append(own)
+    silent = [known for host, down in found.cached.items() if not down for known in operations.open_on(host)]
+    for known in [*silent, *operations.own_tasks()]:
+        if (call.all_projects or known.project == call.project) and call.allows(known.project):
+            status = str(msgspec.json.decode(known.shown["status"])).lower()
+            shown.setdefault(status, []).append(known)
     result: dict[str, list[Any]] = {}
     tokens = await call.gateway.trust.tokens() if call.client.projects is None else []
     for status in sorted(shown, key=lambda name: _LISTED.index(name) if name in _LISTED else len(_LISTED)):

@@ -42,7 +42,7 @@ async def state(call: Call) -> web.StreamResponse:
         found: dict[str, dict[str, int]] = (await host.get(call.path))["resources"]
         return found
 
-    found = await gather(call.manager.fleet, ask)
+    found = await gather(call.manager.fleet, ask, needed=True)
     for error in found.errors.values():
         if error.code != 404:
             raise error

@@ -23,7 +23,7 @@ async def resources(call: Call) -> web.StreamResponse:
         found: dict[str, dict[str, int]] = await host.get(call.path)
         return found
 
-    found = await gather(call.manager.fleet, ask)
+    found = await gather(call.manager.fleet, ask, needed=True)
     if not found.live:
         for error in found.errors.values():
             if "not found" not in error.text:  # LXD 5 says so with code 500

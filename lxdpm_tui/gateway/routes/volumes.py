@@ -96,7 +96,7 @@ async def _list(call: Call, ask: Any, url: Any) -> web.StreamResponse:
     """The rows of all hosts; of those that are down the last known. No event tells of volumes: who is only silent is
     waited for."""
     matches = filters.parse(call.query.get("filter", ""))
-    found = await gather(call.manager.fleet, ask, needed=lambda _: True)
+    found = await gather(call.manager.fleet, ask, needed=True)
     if found.errors and not found.live:
         raise next(iter(found.errors.values()))
     remembered, scope = call.gateway.remembered, "*" if call.all_projects else call.project

@@ -23,7 +23,7 @@ async def list_all(call: Call) -> web.StreamResponse:
     async def ask(host: Host) -> list[dict[str, Any]]:
         return (await host.request("GET", "/1.0/warnings", params=params)).metadata or []
 
-    found = await gather(call.manager.fleet, ask)
+    found = await gather(call.manager.fleet, ask, needed=True)
     project = call.query.get("project")
     own = [row for row in await call.manager.warnings.all() if not project or row["project"] in ("", project)]
     hosts = [host for host in call.manager.inventory.hosts if host in found.live]
