@@ -75,7 +75,7 @@ class Upstream:
         self._tasks = tasks
         self._scheduler = scheduler
         self._shown: dict[str, RemoteTask] = {}
-        self._latest: dict[str, tuple[dict[str, Any], str]] = {}  # not shown yet: operation, project
+        self._latest: dict[str, tuple[dict[str, Any], str, float]] = {}  # not shown yet: operation, project, since when
         self._work: set[asyncio.Task[Any]] = set()
         self._connected = False
         self._undo = [fleet.subscribe_events(self._event), fleet.inventory.subscribe(self._changed)]
@@ -142,7 +142,7 @@ class Upstream:
             raise ActionError(error.text, error.code) from error
         newer = self._latest.pop(operation_id(reply.operation), None)  # its events may overtake the answer
         task = self._show(reply.metadata, project)
-        return task if newer is None else self._show(*newer)
+        return task if newer is None else self._show(*newer[:2])
 
     def _file(self, action: str, name: str, text: str) -> str | Path:
         """A file of this machine, as the server can have it: its text, its full name, or a Path that is to be sent."""
@@ -249,22 +249,25 @@ class Upstream:
             self._show(operation, project)
         elif operation.get("class") == "task" and id not in self._tasks.tasks:
             first = id not in self._latest
-            self._latest[id] = (operation, project)
+            self._latest[id] = (operation, project, time.time() if first else self._latest[id][2])
             if first:
                 asyncio.get_running_loop().call_later(SETTLE, self._show_late, id)
 
     def _show_late(self, id: str) -> None:
         found = self._latest.pop(id, None)
-        if found is not None and id not in self._shown and not self._is_part(found[0]):
-            self._show(*found)
+        if found is None or id in self._shown:
+            return
+        operation, project, arrived = found
+        if not self._is_part(operation, arrived):
+            self._show(operation, project)
 
-    def _is_part(self, operation: dict[str, Any]) -> bool:
+    def _is_part(self, operation: dict[str, Any], arrived: float) -> bool:
         """Whether it is a step of a task that is shown: that one is about the same instances.
 
         Of the server's own only a move has steps, and what a manager of ours does there.
         """
         about = _instances(operation.get("resources"))
-        recent = time.time() - 2.0
+        recent = arrived - 2.0
         if any(is_passing(url.rpartition("/")[2]) for url in about):
             return True
         return bool(about) and any(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +9,8 @@ from lxdpm_tui.actions import plan_run
 from lxdpm_tui.actions.plan import Item, Limits, State
 from lxdpm_tui.actions.plan_make import make
 from lxdpm_tui.actions.registry import ActionError
-from lxdpm_tui.actions.resolve import LOOK
+from lxdpm_tui.actions.resolve import read_kind_again
 from lxdpm_tui.fleet.inventory import Instance
-from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -36,7 +33,7 @@ async def set_state(manager: Manager, state: Mapping[str, Any], project: str, *,
     action = str(state.get("action"))
     if action not in STATES:
         raise ActionError(f"Unknown action {state.get('action')!r}")
-    await _read_again(manager)
+    await read_kind_again(manager, "instances", manager.fleet.usable())  # whether one runs decides
     rows = [row for row in manager.inventory.all_instances() if all_projects or row.project == project]
     options: dict[str, Any] = {}
     if action in ("stop", "restart"):
@@ -51,17 +48,6 @@ async def set_state(manager: Manager, state: Mapping[str, Any], project: str, *,
     if not plan.of(State.WAITING):
         return await _nothing(manager, project, plan.items)
     return await plan_run.start(manager, plan, kind="instances-state", lenient=True, explain=_explain)
-
-
-async def _read_again(manager: Manager) -> None:
-    """Whether an instance runs decides: the last event may be on its way yet."""
-
-    async def one(host: str) -> None:
-        with contextlib.suppress(HostError, ApiError, TimeoutError):
-            async with asyncio.timeout(LOOK):
-                await manager.fleet.watch(host).read_now("instances")
-
-    await asyncio.gather(*(one(host) for host in manager.fleet.usable()))
 
 
 async def _nothing(manager: Manager, project: str, items: Sequence[Item]) -> Task:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ALIVE = Deadlines(connect=2.0, first_byte=1.5, idle=2.0)
+ALIVE = Deadlines(connect=4.0, first_byte=4.0, idle=4.0)  # as long as for a heartbeat
 PER_HOST = 2  # instances of one launch that a host makes at a time; more of them make it no quicker
 
 # What a host says when the request is wrong wherever it goes. LXD's operations carry no code, only words.
@@ -338,8 +338,8 @@ async def _renewed(manager: Manager, reservation: Reservation) -> AsyncIterator[
 
 async def _create_on(manager: Manager, task: Task, journal: Journal, plan: Plan, host: str) -> None:
     """Create on one host. A host that hangs is found before anything is sent, not after."""
-    daemon = manager.fleet.hosts[host]
-    await daemon.request("GET", "/1.0", deadlines=ALIVE)
+    async with manager.fleet.while_usable(host):
+        await manager.fleet.hosts[host].request("GET", "/1.0", deadlines=ALIVE)
     if plan.image and not any(copy.host == host for copy in plan.copies):
         task.update(host=host, status="fetching the image")
         await images.make_available(manager, plan.image, plan.project, host)
@@ -351,6 +351,7 @@ async def _create_on(manager: Manager, task: Task, journal: Journal, plan: Plan,
     except HostError:
         await _remove_later(manager, orphan)
         await journal.settle(step)
+        manager.inventory.drop("instances", Key(host, plan.project, plan.body["name"]))  # half made: it is nobody's
         raise
 
 

@@ -57,23 +57,28 @@ class HostsFile:
                 await self._tell(str(error))
                 continue
             if changes(self._manager.fleet.configs, wanted):
-                await self._tell("", wanted)
+                await self._tell("", wanted, mark)
 
-    async def _tell(self, wrong: str, wanted: Iterable[HostConfig] = ()) -> None:
+    async def _tell(self, wrong: str, wanted: Iterable[HostConfig] = (), mark: Mark | None = None) -> None:
         async def run(task: Task, journal: Journal) -> None:
             if wrong:
                 raise ActionError(wrong)
-            told = await self.apply(wanted)
+            told = await self.apply(wanted, mark)
             task.update(metadata=told)
 
         path = self.path.name if self.path else ""
         await self._manager.tasks.start(Task("hosts-reload", f"Reading {path}", owner="file"), run)
 
-    async def apply(self, wanted: Iterable[HostConfig]) -> dict[str, list[str]]:
-        """Have exactly these hosts; gives {"added", "removed", "changed"} names."""
+    async def apply(self, wanted: Iterable[HostConfig], mark: Mark | None = None) -> dict[str, list[str]]:
+        """Have exactly these hosts; gives {"added", "removed", "changed"} names.
+
+        mark: of the file that they were read from; nothing is done when it is another by now.
+        """
         fleet = self._manager.fleet
         async with self._turn:
             told: dict[str, list[str]] = {}
+            if mark is not None and self.path is not None and _mark(self.path) != mark:
+                return told  # an action wrote it meanwhile, or the next look reads it
             for name, (old, new) in changes(fleet.configs, wanted).items():
                 if old is not None and new is not None and replace(old, labels=new.labels) == new:
                     fleet.relabel(name, new)

@@ -115,6 +115,7 @@ async def _change(manager: Manager, name: str, project: str, changes: Mapping[st
         finally:
             for host in changes:
                 manager.fleet.watch(host).touch("images")
+        await resolve.read_kind_again(manager, "images", changes)
 
     return await manager.tasks.start(task, run, journal=True)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lxdpm_tui.actions import resolve
 from lxdpm_tui.actions.image_body import ImageBody, drop, from_spool, new_spool_file
 from lxdpm_tui.actions.image_host import (
     Alias,
@@ -166,6 +167,7 @@ class _Distribution:
                 drop(path)
             for name in self.up:
                 self.manager.fleet.watch(name).touch("images")
+        await resolve.read_kind_again(self.manager, "images", self.up)  # a launch goes by the inventory
 
     async def _run(self) -> None:
         body = self.source.body if isinstance(self.source, Upload) else None

@@ -231,7 +231,22 @@ async def _ended(host: Host, operations: list[str]) -> None:
 
 
 async def set_alias(host: Host, project: str, name: str, wanted: Alias | None) -> None:
-    """Make, change or remove (None) an alias."""
+    """Make, change or remove (None) an alias.
+
+    Once begun it ends, though the caller be cancelled: a change that is broken off is made all the same, maybe after
+    its undo has looked.
+    """
+    change = asyncio.ensure_future(_set_alias(host, project, name, wanted))
+    try:
+        await asyncio.shield(change)
+    except asyncio.CancelledError:
+        await asyncio.wait({change})
+        if not change.cancelled():
+            change.exception()  # how it ended is seen by who looks
+        raise
+
+
+async def _set_alias(host: Host, project: str, name: str, wanted: Alias | None) -> None:
     params = {"project": project}
     path = _alias_path(name)
     current = await read_alias(host, project, name)

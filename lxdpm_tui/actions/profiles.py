@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,7 +20,7 @@ from lxdpm_tui.hosts.transport import ApiError, HostError
 from lxdpm_tui.tasks.task import Task
 
 if TYPE_CHECKING:
-    from lxdpm_tui.hosts.host import Host, Reply
+    from lxdpm_tui.hosts.host import Reply
     from lxdpm_tui.manager import Manager
     from lxdpm_tui.tasks.journal import Journal
 
@@ -126,13 +125,9 @@ async def on_hosts(
         await journal.commit()
         # What is asked for next, a launch with the new profile, goes by the inventory.
         for read in reads:
-            await manager.fleet.fan_out(partial(_read_again, manager, read), hosts)
+            await resolve.read_kind_again(manager, read, hosts)
 
     return await manager.tasks.start(task, run, journal=True)
-
-
-async def _read_again(manager: Manager, kind: str, host: Host) -> None:
-    await manager.fleet.watch(host.name).read_now(kind)
 
 
 def _path(name: str) -> str:

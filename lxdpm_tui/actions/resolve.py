@@ -7,16 +7,18 @@ import contextlib
 import re
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet.inventory import Image, Instance, Key
+from lxdpm_tui.hosts.limit import limit
 from lxdpm_tui.hosts.transport import ApiError, HostError
 
 if TYPE_CHECKING:
     from lxdpm_tui.manager import Manager
 
-LOOK = 2.0  # seconds
+LOOK = 10.0  # seconds
 
 _INSTANCE_NAME = re.compile(r"[a-zA-Z][a-zA-Z0-9-]{0,62}(?<!-)")
 _FIRST = """
@@ -64,16 +66,24 @@ def instance(manager: Manager, ref: str, project: str = "default") -> Instance:
 async def read_again(manager: Manager, *keys: Key) -> None:
     """Have the inventory hold what the hosts say of these instances now, of which no event may have told yet.
 
-    A host that does not answer within LOOK seconds keeps its last-known row; one that left the fleet has none.
+    A host that is found to be down, or does not answer within LOOK seconds, keeps its last-known row; one that left the
+    fleet has none.
     """
-    known = manager.inventory.hosts
+    await asyncio.gather(*(_read_now(manager, key.host, "instances", key) for key in keys))
 
-    async def one(key: Key) -> None:
-        with contextlib.suppress(HostError, ApiError, TimeoutError):
-            async with asyncio.timeout(LOOK):
-                await manager.fleet.watch(key.host).read_now("instances", key)
 
-    await asyncio.gather(*(one(key) for key in keys if key.host in known and known[key.host].usable))
+async def read_kind_again(manager: Manager, kind: str, hosts: Iterable[str]) -> None:
+    """As read_again, of all of a kind on these hosts."""
+    await asyncio.gather(*(_read_now(manager, host, kind) for host in manager.fleet.distinct(hosts)))
+
+
+async def _read_now(manager: Manager, host: str, kind: str, key: Key | None = None) -> None:
+    record = manager.inventory.hosts.get(host)
+    if record is None or not record.usable:
+        return
+    with contextlib.suppress(HostError, ApiError, TimeoutError):
+        async with limit(LOOK), manager.fleet.while_usable(host):
+            await manager.fleet.watch(host).read_now(kind, key)
 
 
 async def forget_gone(manager: Manager, project: str, name: str) -> None:

@@ -38,8 +38,7 @@ class Facts:
         scanned = record.scanned > 0 and record.memory_total > 0
         fresh = scanned and record.event_stream and now - record.reached < FRESH_FOR
         reason = record.reason
-        if record.overdue:  # it may be hung; one that answers, if slowly, is just busy
-            fresh = False
+        if record.overdue:
             reason = f"slow: {record.reason}"
         elif record.usable and not scanned:
             reason = "not read yet"
@@ -47,6 +46,7 @@ class Facts:
             name=record.name,
             online=record.usable,
             fresh=fresh,
+            overdue=record.overdue,
             maintenance=record.maintenance,
             read_only=record.read_only,
             reason=reason,

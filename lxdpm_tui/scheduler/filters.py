@@ -44,7 +44,9 @@ def online(host: HostFacts, request: Request, needs: Needs, held: Held) -> str |
 
 
 def fresh(host: HostFacts, request: Request, needs: Needs, held: Held) -> str | None:
-    if not host.fresh:
+    """One whose answer is late is passed over for others; who names it alone has none, and its answer may yet come."""
+    alone = len(request.targets) == 1 and not request.by_group
+    if not host.fresh or (host.overdue and not alone):
         why = "nothing recent is known of it"
         return f"{why}: {host.reason}" if host.reason else why
     return None

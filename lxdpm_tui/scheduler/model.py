@@ -24,7 +24,8 @@ class Strategy(StrEnum):
 class HostFacts:
     """One host as the scheduler sees it.
 
-    fresh: whether what is said here was confirmed recently enough to decide on.
+    fresh: whether what is said here was confirmed recently enough to decide on.  overdue: whether an answer is late, so
+    that it may be hung; one that answers, if slowly, is just busy.
     memory_free: total less used, page cache counting as free.  memory_promised: the sum of the instances' memory
     limits.  instances: how many are deployed there.  profiles: names per project.  pools, networks: names.
     placement: who may have something placed there, as Membership.placement says it.
@@ -50,6 +51,7 @@ class HostFacts:
     profiles: Mapping[str, frozenset[str]] = field(default_factory=dict)
     projects: frozenset[str] = frozenset()
     placement: str = "all"
+    overdue: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ Runner = Callable[[Task, Journal], Awaitable[None]]
 UndoHandler = Callable[[dict[str, Any]], Awaitable[None]]
 Listener = Callable[[Task], None]
 
+SETTLE = 1.0  # seconds in which a host works upon what was sent to it by somebody who did not wait for the answer
 UNDO_TRIES = 3  # of a host that answers with an error; one that does not answer is waited for
 HISTORY = 30 * 86400.0  # seconds that ended tasks are kept in the store
 STOPPED = "the manager was stopped"
@@ -50,12 +51,14 @@ class TaskManager:
         keep: float = 300.0,
         first_wait: float = 0.5,
         longest_wait: float = 5.0,
+        settle: float = SETTLE,
     ) -> None:
         self.tasks: dict[str, Task] = {}
         self.undo_handlers: dict[str, UndoHandler] = {}
         self._store = store
         self._until_usable = until_usable
         self._keep, self._first_wait, self._longest_wait = keep, first_wait, longest_wait
+        self._settle = settle
         self.elsewhere: Callable[[int], Awaitable[list[Task]]] | None = None
         self._listeners: list[Listener] = []
         self._runs: dict[str, asyncio.Task[None]] = {}
@@ -185,6 +188,7 @@ class TaskManager:
 
     async def _work(self, task: Task, runner: Runner, journal: Journal) -> None:
         status, error, code = Status.SUCCESS, "", 0
+        unanswered = False
         try:
             await self._until_done(task, runner, journal)
             if journal.steps and not journal.committed:
@@ -200,12 +204,12 @@ class TaskManager:
             elif not await journal.settled():
                 status, error, code = Status.CANCELLED, STOPPED if self.closing else "cancelled", 400
         except Exception as caught:
-            status = Status.FAILURE
+            status, unanswered = Status.FAILURE, isinstance(caught, HostError)
             error, code = explain(caught)
             await journal.settled()
         task.may_cancel = False
         if status is not Status.SUCCESS and not journal.committed and not journal.finish:
-            failed = await self._undo(task, journal)
+            failed = await self._undo(task, journal, twice=unanswered or task.cancelled)
             error = "; ".join([error, *failed])
         await self._end(task, journal, status, error, code)
 
@@ -248,8 +252,12 @@ class TaskManager:
 
     # -- undo
 
-    async def _undo(self, task: Task, journal: Journal) -> list[str]:
-        """Take back all steps: each host's in reverse order, hosts side by side. Gives what could not be, as text."""
+    async def _undo(self, task: Task, journal: Journal, twice: bool = False) -> list[str]:
+        """Take back all steps: each host's in reverse order, hosts side by side. Gives what could not be, as text.
+
+        twice: something was sent of which no answer was awaited: a host may work upon it after the first look, so that
+        there is a second one. A host that falls silent meanwhile has one in any case.
+        """
         hosts: dict[str, list[JournalRow]] = {}
         for step in reversed(journal.steps):
             if step.undone is None:
@@ -271,15 +279,17 @@ class TaskManager:
 
         async def one_host(host: str, steps: list[JournalRow]) -> list[str]:
             show(host, "")
-            failed = []
-            for step in steps:
-                try:
-                    error = await self._undo_step(step, lambda waits_for: show(host, waits_for))
-                    await (self._store.step_failed(step.id, error) if error else self._store.step_undone(step.id))
-                except StoreError as broken:
-                    error = str(broken)
-                if error:
-                    failed.append(f"{word} {step.undo} failed: {error}")
+            again = twice and not journal.finish
+
+            def waits(waits_for: str) -> None:
+                nonlocal again
+                again = again or bool(waits_for)
+                show(host, waits_for)
+
+            failed = await self._undo_steps(steps, word, waits)
+            if again:
+                await asyncio.sleep(self._settle)
+                failed = await self._undo_steps(steps, word, waits)
             task.update(
                 host=host, status=f"{word} failed" if failed else done, waits_for="", undo_error="; ".join(failed)
             )
@@ -288,6 +298,19 @@ class TaskManager:
 
         results = await asyncio.gather(*(one_host(host, steps) for host, steps in hosts.items()))
         return [text for failed in results for text in failed]
+
+    async def _undo_steps(self, steps: list[JournalRow], word: str, waits: Callable[[str], None]) -> list[str]:
+        """Gives what could not be taken back, as text."""
+        failed = []
+        for step in steps:
+            try:
+                error = await self._undo_step(step, waits)
+                await (self._store.step_failed(step.id, error) if error else self._store.step_undone(step.id))
+            except StoreError as broken:
+                error = str(broken)
+            if error:
+                failed.append(f"{word} {step.undo} failed: {error}")
+        return failed
 
     async def _undo_step(self, step: JournalRow, waits: Callable[[str], None]) -> str:
         """Gives "" when the step is taken back, else why it cannot be."""

@@ -85,7 +85,7 @@ def test_what_the_inventory_knows(inventory: Inventory, clock: Clock) -> None:
         ({"status": HostStatus.UNREACHABLE, "reason": "gone", "event_stream": False}, False, False, "gone"),
         ({"status": HostStatus.UNTRUSTED, "reason": "no", "event_stream": False}, False, False, "no"),
         ({"status": HostStatus.SLOW, "reason": "answers in 1.5 s"}, True, True, "answers in 1.5 s"),
-        ({"status": HostStatus.SLOW, "reason": "no answer", "overdue": True}, True, False, "slow: no answer"),
+        ({"status": HostStatus.SLOW, "reason": "no answer", "overdue": True}, True, True, "slow: no answer"),
         ({"scanned": 0.0}, True, False, "not read yet"),
         ({"memory_total": 0}, True, False, "not read yet"),
         ({"event_stream": False}, True, False, ""),
@@ -97,6 +97,7 @@ def test_what_counts_as_known(
     inventory.update_host("h1", **change)
     facts = only(Facts(inventory, clock))
     assert (facts.online, facts.fresh, facts.reason) == (online, fresh, reason)
+    assert facts.overdue is change.get("overdue", False)
 
 
 def test_figures_grow_stale(inventory: Inventory, clock: Clock) -> None:

@@ -17,6 +17,13 @@ CASES: list[tuple[HostFacts, Request, Needs, str]] = [
     (host(online=False, reason="connection refused"), Request(), Needs(), "not online: connection refused"),
     (host(fresh=False), Request(), Needs(), "nothing recent is known of it"),
     (host(fresh=False, reason="silent"), Request(), Needs(), "nothing recent is known of it: silent"),
+    (host(overdue=True, reason="slow"), Request(), Needs(), "nothing recent is known of it: slow"),
+    (
+        host(overdue=True),
+        Request(targets=frozenset({"h1"}), by_group=True),
+        Needs(),
+        "nothing recent is known of it",
+    ),
     (host(maintenance=True), Request(), Needs(), "in maintenance"),
     (host(), Request(project="web"), Needs(), "has no project 'web'"),
     (host(), Request(architecture="aarch64"), Needs(), "runs x86_64, i686, not aarch64"),
@@ -53,6 +60,12 @@ def test_a_host_that_has_everything_passes() -> None:
     )
     needs = Needs(memory=6 * GIB, pools=frozenset({"fast"}), networks=frozenset({"eth0"}))
     assert left_out(host(), request, needs, Held()) is None
+
+
+def test_who_names_a_slow_host_alone_gets_it() -> None:
+    slow = host(overdue=True)
+    assert left_out(slow, Request(targets=frozenset({"h1"})), Needs(), Held()) is None
+    assert left_out(slow, Request(targets=frozenset({"h1", "h2"})), Needs(), Held()) == "nothing recent is known of it"
 
 
 def test_no_profiles_asked_for_is_no_reason() -> None:
