@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from urllib.parse import quote, urlencode
 
 from lxdpm_tui.hosts.exec import execute, instance_path
@@ -24,7 +24,7 @@ async def names(host: Host, instance: str, project: str) -> list[str]:
     return sorted({str(url).partition("?")[0].rpartition("/")[2] for url in urls})
 
 
-async def follow_file(host: Host, instance: str, project: str, name: str) -> AsyncIterator[bytes]:
+async def follow_file(host: Host, instance: str, project: str, name: str) -> AsyncGenerator[bytes]:
     """What is in a log file, its last FIRST bytes at first; then what is added, for ever. b"" says that all there is
     has been given. Raises ApiError, the HostError family."""
     target = f"{instance_path(instance, 'logs', quote(name, safe=''))}?{urlencode({'project': project})}"
@@ -51,7 +51,7 @@ async def follow_file(host: Host, instance: str, project: str, name: str) -> Asy
         await asyncio.sleep(EVERY)
 
 
-async def follow_console(host: Host, instance: str, project: str) -> AsyncIterator[bytes]:
+async def follow_console(host: Host, instance: str, project: str) -> AsyncGenerator[bytes]:
     """What is in the console's ring of a container, then what is added. b"" as for follow_file.
 
     Daemons give the ring whole or not at all, so it is asked for seldom.
@@ -71,7 +71,7 @@ async def follow_console(host: Host, instance: str, project: str) -> AsyncIterat
         await asyncio.sleep(CONSOLE_EVERY)
 
 
-async def follow_command(host: Host, instance: str, project: str, words: Sequence[str]) -> AsyncIterator[bytes]:
+async def follow_command(host: Host, instance: str, project: str, words: Sequence[str]) -> AsyncGenerator[bytes]:
     """The output of a command, errors too, until it ends; leaving ends the command."""
     async with execute(host, instance, words, project=project) as session:
         await session.send_end()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shlex
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from rich.text import Text
@@ -111,13 +112,14 @@ class LogScreen(Screen[None]):
         label = f"{row.host}:{row.name}" if len({one.host for one in self.rows}) > 1 else row.name
         while True:
             try:
-                async for data in self._stream(backend.fleet.hosts[row.host], row):
-                    if data:
-                        buffer.add(label, data)
-                    else:
-                        buffer.flush()
-                    self._changed = True
-                    await asyncio.sleep(0)  # a command may be quicker than everything else
+                async with contextlib.aclosing(self._stream(backend.fleet.hosts[row.host], row)) as stream:
+                    async for data in stream:
+                        if data:
+                            buffer.add(label, data)
+                        else:
+                            buffer.flush()
+                        self._changed = True
+                        await asyncio.sleep(0)  # a command may be quicker than everything else
                 return
             except (ApiError, ActionError) as error:
                 buffer.note(label, str(error))
@@ -128,7 +130,7 @@ class LogScreen(Screen[None]):
                 self._changed = True
             await asyncio.sleep(AGAIN)
 
-    async def _stream(self, host: Host, row: Instance) -> AsyncIterator[bytes]:
+    async def _stream(self, host: Host, row: Instance) -> AsyncGenerator[bytes]:
         if self.source == "console":
             stream = logs.follow_console(host, row.name, row.project)
         elif self.source in ("system", "command"):
@@ -139,8 +141,9 @@ class LogScreen(Screen[None]):
             if not name:
                 raise ActionError("the host keeps no log of it")
             stream = logs.follow_file(host, row.name, row.project, name)
-        async for data in stream:
-            yield data
+        async with contextlib.aclosing(stream):
+            async for data in stream:
+                yield data
 
     def _paint(self) -> None:
         if self._changed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from textual.timer import Timer
@@ -16,6 +17,7 @@ from lxdpm_tui.console.session import REFUSALS, Session
 from lxdpm_tui.console.widgets.field import YES_NO, FieldSpec
 from lxdpm_tui.fleet.inventory import HostRecord
 
+PREVIEW_EVERY = 3.0  # seconds between two looks, while no host would take it, whether one does by now
 PREVIEW_AFTER = 0.25  # seconds without a key before the plan is worked out again
 
 
@@ -32,6 +34,7 @@ class LaunchScreen(CheckedForm):
         super().__init__(session, values)
         self._pending: Timer | None = None
         self._plan: Sequence[Line] = ()
+        self._nowhere = False  # whether no host would take one of them
 
     def specs(self) -> Sequence[FieldSpec]:
         inventory = self.session.inventory
@@ -129,12 +132,16 @@ class LaunchScreen(CheckedForm):
     def on_mount(self) -> None:
         super().on_mount()
         self._preview()
+        self.set_interval(PREVIEW_EVERY, partial(self._preview, again=True))
 
-    def _preview(self) -> None:
+    def _preview(self, again: bool = False) -> None:
+        """again: when no host would take it a moment ago; one may by now."""
+        if again and (self._pending is not None or not self._nowhere):
+            return
         self._pending = None
-        self.run_worker(self._ask_where(), group="preview", exclusive=True)
+        self.run_worker(self._ask_where(again), group="preview", exclusive=True)
 
-    async def _ask_where(self) -> None:
+    async def _ask_where(self, again: bool) -> None:
         """By whoever will place it: this manager, or the gateway that the console is attached to."""
         backend = self.session.backend
         values = self.values
@@ -143,14 +150,18 @@ class LaunchScreen(CheckedForm):
         else:
             try:
                 arguments = self.arguments(values)
-                if backend.attached_to:  # what is in sight is about other values
+                if backend.attached_to and not again:  # what is in sight is about other values
                     self._plan = (Line("", f"Asking {backend.attached_to} where it would land…", "dim"),)
                     self.refresh_aside()
-                self._plan = tuple(preview(await backend.preview(**arguments)))
+                decisions = await backend.preview(**arguments)
+                self._plan = tuple(preview(decisions))
+                self._nowhere = not all(entry.get("chosen") for entry in decisions)
             except FormError as error:
                 self._plan = (Line("", error.text, "warn"),)
+                self._nowhere = False
             except REFUSALS as refusal:
                 self._plan = (Line("", str(refusal), "warn"),)
+                self._nowhere = True
         self.refresh_aside()
 
     def aside(self, values: dict[str, str]) -> Sequence[Line]:
