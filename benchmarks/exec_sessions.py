@@ -82,7 +82,8 @@ async def once(kind: str, clients: Callable[[str], Client], sessions: int) -> li
 async def plain(client: Client, name: str, number: int) -> str:
     data, code = payload(number), number % 100  # LXD makes errors of 126 and 127
     try:
-        done = await client.execute(name, "sh", "-c", f"cat; echo {number} >&2; exit {code}", stdin=data)
+        command = f"cat; echo {number} >&2; exit {code}"
+        done = await client.execute(name, "sh", "-c", command, stdin=data, stays=False)
     except (AssertionError, OSError, TimeoutError, aiohttp.ClientError):
         return "failed"
     out, err = done.out["1"], done.out["2"]

@@ -103,7 +103,8 @@ def cluster_lab() -> Iterator[Lab]:
 
 @pytest.fixture
 def clean_cluster(cluster_lab: Lab) -> Iterator[Lab]:
-    """The clusters; afterwards every fault is undone, and all that the test made is removed."""
+    """The clusters, all members online; afterwards every fault is undone, and all that the test made is removed."""
+    cluster.until_online(cluster_lab)
     try:
         yield cluster_lab
     finally:

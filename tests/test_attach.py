@@ -16,7 +16,7 @@ from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.config import HostConfig, Paths, UnixAddress
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status, Task
-from tests.fleet.fleets import until
+from tests.fleet.fleets import all_read, until
 from tests.fleet.test_cluster import PATIENCE, create, entry
 from tests.gateway.serving import serving
 from tests.lab.lab import Lab
@@ -31,7 +31,7 @@ async def attached(lab: Lab, folder: Path, server: HostConfig) -> AsyncIterator[
     for source in (lab.client_cert, lab.client_key):
         shutil.copy(source, state / source.name)
     async with Manager.attach(Paths(folder / "hosts.toml", state), server) as manager:
-        assert await manager.fleet.until_known(60) == []
+        await all_read(manager.fleet)
         yield manager
 
 
@@ -88,7 +88,9 @@ async def test_consoles_on_one_gateway_see_each_others_work(clean_lab: Lab, tmp_
 
             await done(other, "start", instances=["web"])
             await until(
-                one.fleet, lambda: one.inventory.find_instances("default", "web")[0].status == "Running", PATIENCE
+                one.fleet,
+                lambda: [row.status for row in one.inventory.find_instances("default", "web")] == ["Running"],
+                PATIENCE,
             )
             await refused(one, "launch", 409, "already exists", **LAUNCH, name="web")
         async with attached(clean_lab, tmp_path, address) as later:
@@ -133,7 +135,7 @@ async def test_a_task_of_the_gateway_is_cancelled(clean_lab: Lab, tmp_path: Path
     async with serving(clean_lab, tmp_path) as server:
         address = HostConfig("fleet", UnixAddress(str(server.socket)))
         async with attached(clean_lab, tmp_path, address) as one, attached(clean_lab, tmp_path, address) as other:
-            task = await one.run("launch", **LAUNCH, name="many", count=24, target="h1")
+            task = await one.run("launch", **LAUNCH, name="many", count=100, target="h1")
             theirs = await seen(other, lambda each: each.id == task.id)
             assert theirs.cancel()
             assert await task.wait(90) is Status.CANCELLED

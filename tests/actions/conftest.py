@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from lxdpm_tui.fleet import watch
 from lxdpm_tui.manager import Manager
 from tests.actions.images import managed
 from tests.lab.lab import Lab
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose heartbeat is late because the machine stalls has things placed on it all the same."""
+    monkeypatch.setattr(watch, "SLOW_AFTER", 30.0)
 
 
 @pytest.fixture

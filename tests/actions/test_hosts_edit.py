@@ -73,6 +73,15 @@ async def test_a_host_is_added_and_removed_while_it_runs(manager: Manager, clean
     await done(manager, "launch", image="busybox", name="c2", no_start=True)
 
 
+async def test_what_was_read_before_the_file_was_written_anew_is_not_applied(manager: Manager, file: Path) -> None:
+    read = await asyncio.to_thread(load_hosts, file)
+    at = file.stat()
+    mark = (at.st_mtime_ns, at.st_size, at.st_ino)
+    await done(manager, "host-label", host="h1", labels=["rack=7"])
+    assert await manager.hosts_file.apply(read, mark) == {}
+    assert manager.inventory.hosts["h1"].labels["rack"] == "7"
+
+
 async def test_a_token_pairs_with_a_host(manager: Manager, clean_lab: Lab, file: Path) -> None:
     from lxdpm_tui.hosts.identity import ensure_identity
 

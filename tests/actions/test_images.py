@@ -15,6 +15,7 @@ from aiohttp import web
 from lxdpm_tui.actions import image_host, images
 from lxdpm_tui.actions.image_body import new_spool_file
 from lxdpm_tui.actions.registry import ActionError
+from lxdpm_tui.fleet import watch
 from lxdpm_tui.hosts.transport import Deadlines
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status, Task
@@ -92,11 +93,11 @@ async def test_one_host_that_dies_midway(manager: Manager, clean_lab: Lab, victi
 
 
 async def test_one_host_that_hangs_midway(manager: Manager, clean_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_host, "QUICK", Deadlines(connect=2.0, first_byte=2.0, idle=2.0))
     before = await held(clean_lab)
     path, fingerprint = new_image(clean_lab, "hangs", 24 << 20)
     task = await manager.run("image-import", source=str(path))
     await until(task, lambda t: 0 < t.hosts["h2"].get("progress", 0) < 100)
+    monkeypatch.setattr(image_host, "QUICK", Deadlines(connect=2.0, first_byte=2.0, idle=2.0))
     with clean_lab.hosts["h2"].hung():
         assert task.cancel()  # a hung host is found by the silence limit; a person is faster
         await until(task, lambda t: "undoing on h2, waits for h2" in t.metadata.get("undo", ""))
@@ -323,11 +324,15 @@ async def test_delete_says_which_host_could_not(manager: Manager, clean_lab: Lab
     assert await holders(clean_lab, fingerprint) == {"h3"}
 
 
-async def test_two_tasks_do_not_share_an_image(manager: Manager, clean_lab: Lab) -> None:
+async def test_two_tasks_do_not_share_an_image(
+    manager: Manager, clean_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "ASK", Deadlines(first_byte=120.0))  # h2 is not given up, however the machine stalls
     path, fingerprint = new_image(clean_lab, "twice", 8 << 20)
-    task = await manager.run("image-import", source=str(path))
-    with pytest.raises(ActionError, match=f"task {task.id} works on it") as error:
-        await manager.run("image-import", source=str(path), hosts=["h1"])
+    with clean_lab.hosts["h2"].hung():  # until the second is refused the first cannot end
+        task = await manager.run("image-import", source=str(path))
+        with pytest.raises(ActionError, match=f"task {task.id} works on it") as error:
+            await manager.run("image-import", source=str(path), hosts=["h1"])
     assert error.value.code == 409
     await ended(task)
     assert await holders(clean_lab, fingerprint) == ALL

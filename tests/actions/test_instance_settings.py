@@ -9,6 +9,7 @@ import pytest
 from lxdpm_tui.actions.plan import State, read
 from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.task import Status
+from tests.fleet.fleets import until
 from tests.lab.lab import Lab
 from tests.managing import api, done, refused, status, where
 
@@ -40,6 +41,7 @@ async def test_an_image_of_an_instance_is_on_all_hosts(manager: Manager, clean_l
         alias = await api(clean_lab, host, "GET", "/1.0/images/aliases/from-c1")
         assert alias["target"] == fingerprint
         assert (await api(clean_lab, host, "GET", f"/1.0/images/{fingerprint}"))["properties"]["os"] == "Busybox"
+    await until(manager.fleet, lambda: any("from-c1" in image.aliases for image in manager.inventory.all_images()))
     await done(manager, "launch", image="from-c1", name="c2", target="i1", no_start=True)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lxdpm_tui.actions import known_keys
 from lxdpm_tui.actions.known_keys import KnownKeys, basic, decode, whose
 from lxdpm_tui.fleet.inventory import HostRecord
 from lxdpm_tui.hosts.transport import Unreachable
@@ -68,7 +69,8 @@ async def test_one_that_cannot_be_asked_now_is_asked_again() -> None:
     assert keys.of(record) is None
 
 
-async def test_real_daemons(manager: Manager, clean_lab: Lab) -> None:
+async def test_real_daemons(manager: Manager, clean_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_keys, "ASK", 60.0)  # the machine may stall
     keys = KnownKeys()
     for name in clean_lab.hosts:
         record = manager.inventory.hosts[name]

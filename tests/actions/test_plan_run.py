@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,9 @@ async def test_without_anybody_to_ask(manager: Manager, clean_lab: Lab, on_error
     assert (counts[State.FAILED], counts[State.DONE], counts[State.WAITING]) == (1, done_too, 2 - done_too)
 
 
-async def test_a_plan_is_kept_in_the_store(clean_lab: Lab, tmp_path: Path) -> None:
+async def test_a_plan_is_kept_in_the_store(clean_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with managing(clean_lab, tmp_path) as manager:
+        monkeypatch.setattr(manager.tasks, "close", partial(manager.tasks.close, grace=60.0))  # the disk may be slow
         await empty(clean_lab, "i1", "a", "b")
         await have(manager, "a", "b")
         plan = make(manager.inventory, "restore", rows(manager, "a", "b"), {"snapshot": "s"}, Limits(wave=1))
@@ -299,26 +301,33 @@ async def test_the_plan_of_an_action_is_what_it_would_send(manager: Manager, cle
 
 
 async def test_names_that_a_plan_makes_are_claimed_while_it_runs(manager: Manager, clean_lab: Lab) -> None:
+    """Also while it is paused: a is gone, which is the first that fails."""
     await empty(clean_lab, "h1", "a", "b")
     await have(manager, "a", "b")
     plan = make(manager.inventory, "rename", rows(manager, "a", "b"), {"new_name": "{name}-2"}, Limits(wave=1))
+    await api(clean_lab, "h1", "DELETE", "/1.0/instances/a")
     task = await manager.run("run", plan=plan.to_json())
     assert manager.claims == {("default", "a-2"), ("default", "b-2")}
+    await until_told(task, paused)
     await refused(manager, "rename", 409, 'Instance "b-2" already exists', instance="b", new_name="b-2")
+    await manager.run("plan-skip", task=task.id)
     assert await task.wait(90) is Status.SUCCESS
+    assert where(manager, "b-2") == ["h1"]
     assert not manager.claims
 
 
 async def test_a_command_in_waves_keeps_what_each_said(manager: Manager) -> None:
+    """It is followed by a pause: LXD 5.0 may lose what is said right before the end."""
     await done(manager, "launch", image="busybox", name="c", count=2, target="h1")
     await done(manager, "launch", image="busybox", name="d", target="i1")
     names = ["c-1", "c-2", "d"]
-    task = await done(manager, "bulk", act="exec", instances=names, run="sh -c 'echo hello; hostname'", wave=1)
+    says = "sh -c 'echo hello; hostname; sleep 0.5'"
+    task = await done(manager, "bulk", act="exec", instances=names, run=says, wave=1)
     items = read(task.metadata["plan"]).items
     assert {item.name: (item.result or {})["stdout"] for item in items} == {name: f"hello\n{name}\n" for name in names}
     assert [item.wave for item in items] == [1, 2, 1]
     task = await done(
-        manager, "bulk", Status.FAILURE, act="exec", instances=names, run="sh -c 'echo no >&2; exit 3'",
+        manager, "bulk", Status.FAILURE, act="exec", instances=names, run="sh -c 'echo no >&2; sleep 0.5; exit 3'",
         on_error="continue"
     )  # fmt: skip
     for item in read(task.metadata["plan"]).items:

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from lxdpm_tui.cli import main
+from tests.lab import rest
 from tests.lab.lab import Lab
+from tests.lab.run import until
 from tests.managing import paths_of
 
 
@@ -77,8 +79,11 @@ class Cli:
         return self
 
     @contextlib.contextmanager
-    def serving(self, *more: str) -> Iterator[subprocess.Popen[str]]:
-        """`--serve` in a process of its own, ready; stopped by SIGTERM at the end, which must be clean."""
+    def serving(self, *more: str, read: bool = True) -> Iterator[subprocess.Popen[str]]:
+        """`--serve` in a process of its own, ready; stopped by SIGTERM at the end, which must be clean.
+
+        read: all hosts are up, and were read; else it is as it said that it is ready.
+        """
         command = [sys.executable, "-m", "lxdpm_tui", *self.options, "--serve", *more]
         log = (self.state.parent / "serve.log").open("w+")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(os.environ))
@@ -86,6 +91,9 @@ class Cli:
         try:
             line = process.stdout.readline()
             assert line.startswith("ready unix:"), (line, (self.state.parent / "serve.log").read_text())
+            if read:
+                socket = Path(line.split()[1].removeprefix("unix:"))
+                until(lambda: all_read(socket), 60, f"{socket}: all hosts read")
             yield process
             process.terminate()
             assert process.wait(60) == 0, (self.state.parent / "serve.log").read_text()
@@ -95,3 +103,13 @@ class Cli:
                 process.wait(60)
             process.stdout.close()
             log.close()
+
+
+def all_read(socket: Path) -> bool:
+    """Whether the manager that serves there could place an instance on each of its hosts: a start waits for them, but
+    only for some seconds."""
+    try:
+        [decision] = rest.call(socket, "POST", "/1.0/fleet/plan", {"image": "busybox"})
+    except rest.RestError:
+        return False  # it knows of no such image yet
+    return all(host["score"] is not None for host in decision["hosts"])

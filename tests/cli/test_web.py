@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -20,18 +20,31 @@ READY = re.compile(r"ready unix:\S+ (http://127\.0\.0\.1:\d+)(/\?key=\S+)")
 
 
 @asynccontextmanager
-async def web(folder: Path, port: int, *words: str) -> AsyncIterator[tuple[str, str]]:
-    """The origin, and the path with the secret."""
-    command = [sys.executable, "-m", "lxdpm_tui", "--demo", "2", "--state", str(folder), "--web", str(port), *words]
-    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+async def web(folder: Path, free_port: Callable[[], int]) -> AsyncIterator[tuple[str, str]]:
+    """The origin, and the path with the secret. A port that somebody took before we did is left to him."""
+    errors = folder / "errors"
+    while True:
+        async with _web(folder, free_port(), errors) as line:
+            if found := READY.match(line):
+                yield found[1], found[2]
+                return
+        assert "cannot listen on" in errors.read_text(), (line, errors.read_text())
+
+
+@asynccontextmanager
+async def _web(folder: Path, port: int, errors: Path) -> AsyncIterator[str]:
+    """The process on that port; what it says first, "" when it ended without a word."""
+    command = [sys.executable, "-m", "lxdpm_tui", "--demo", "2", "--state", str(folder), "--web", str(port)]
+    with errors.open("w") as log:
+        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE, stderr=log)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(90):
-            found = READY.match((await process.stdout.readline()).decode())
-        assert found is not None
-        yield found[1], found[2]
+            line = await process.stdout.readline()
+        yield line.decode()
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         async with asyncio.timeout(60):
             await process.wait()
         process._transport.close()  # type: ignore[attr-defined]
@@ -49,8 +62,8 @@ async def shown(socket: aiohttp.ClientWebSocketResponse, words: str) -> None:
     raise AssertionError(f"it ended without {words!r}: {got[-500:]}")
 
 
-async def test_the_console_in_a_browser(tmp_path: Path, unused_tcp_port: int) -> None:
-    async with web(tmp_path, unused_tcp_port) as (origin, path):
+async def test_the_console_in_a_browser(tmp_path: Path, unused_tcp_port_factory: Callable[[], int]) -> None:
+    async with web(tmp_path, unused_tcp_port_factory) as (origin, path):
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(origin, cookie_jar=jar) as stranger:
             for headers in ({}, {"Cookie": "lxdpm-web=guess"}):

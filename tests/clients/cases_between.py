@@ -8,7 +8,7 @@ OUTSIDE = ("-c", "features.images=false", "-c", "features.profiles=false")
 
 
 def snapshots_of(c: Commands, name: str) -> list[str]:
-    (row,) = c.json("list", name)
+    (row,) = c.rows(name)
     return [snapshot["name"] for snapshot in row["snapshots"] or ()]
 
 

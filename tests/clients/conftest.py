@@ -13,8 +13,9 @@ from tests.actions.images import paths_of
 from tests.clients import commands, tally
 from tests.clients.commands import Server
 from tests.gateway.client import remove_images
+from tests.lab import rest
 from tests.lab.lab import Lab
-from tests.lab.run import PATH
+from tests.lab.run import PATH, until
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -46,6 +47,7 @@ def fleet(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         address = ready[2]
         identity = lab.base / "client" / "lxc"  # which the hosts trust too
         enrol(socket, folder / "enrol", identity / "client.crt")
+        until(lambda: candidates(socket) == set(lab.hosts), 60, "all hosts read")  # "ready" waits some seconds for them
         yield Server(address, commands.certificate_of(address), identity, fleet=True, others=raw(lab, "h2"))
     finally:
         process.terminate()
@@ -55,6 +57,15 @@ def fleet(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         lab.clean()
     said = errors.read_text()
     assert "Traceback" not in said, said
+
+
+def candidates(socket: Path) -> set[str]:
+    """The hosts that an instance may go to: those that are online and were read."""
+    try:
+        [plan] = rest.call(socket, "POST", "/1.0/fleet/plan", {"image": "busybox"})
+    except rest.RestError:  # none has the image, as far as is known
+        return set()
+    return {host["host"] for host in plan["hosts"] if not host["reason"]}
 
 
 def enrol(socket: Path, folder: Path, certificate: Path) -> None:

@@ -17,7 +17,7 @@ from pylxd import Client, EventType, exceptions
 from ws4py.client import WebSocketBaseClient
 from ws4py.manager import WebSocketManager
 
-from tests.clients.commands import Server
+from tests.clients.commands import Server, staying
 from tests.lab import image
 from tests.lab.lab import Lab
 
@@ -81,10 +81,13 @@ def once(lab: Lab, fleet: Server, tmp_path: Path) -> Iterator[User]:
 
 
 def execute(instance: Any, words: list[str], **more: Any) -> Any:
-    """At its end pylxd writes to sockets that may be closed by then: over TLS an error, on a plain daemon too."""
+    """At its end pylxd writes to sockets that may be closed by then: over TLS an error, on a plain daemon too.
+
+    The command stays a moment, as LXD may lose what it says right before its end.
+    """
     for _ in range(TRIES):
         with suppress(ssl.SSLEOFError):
-            return instance.execute(words, **more)
+            return instance.execute(staying(words), **more)
     raise AssertionError("every try ended in SSLEOFError")
 
 

@@ -53,12 +53,15 @@ class Terminal:
         """What it writes in that time."""
         found = b""
         deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
+        while True:  # what is there is read though the time be over: this process may have stalled
+            left = max(0.0, deadline - time.monotonic())
             if select.select([self.master], [], [], left)[0]:
                 try:
                     found += os.read(self.master, 65536)
                 except OSError:
                     break
+            if not left:
+                break
         self.output += found
         return found
 
@@ -87,6 +90,8 @@ class Terminal:
             if time.monotonic() > deadline:
                 raise AssertionError(f"still running; the end of its output: {self.output[-2000:]!r}")
             self.read(0.05)
+        while self.read(0.2):  # what it wrote last
+            pass
         return self.child.returncode
 
     def signal(self, number: signal.Signals) -> None:

@@ -23,11 +23,10 @@ def main(pilot: Pilot[int]) -> MainScreen:
     return screen
 
 
-async def asked(pilot: Pilot[int]) -> str:
-    """The question of the dialog that opens."""
-    await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen))
+async def asked(pilot: Pilot[int], words: str = "") -> None:
+    """A dialog opens, with these words in its question."""
+    await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen) and words in shown(pilot))
     await pilot.pause()
-    return shown(pilot)
 
 
 async def test_start_needs_no_question(pilot: Pilot[int], world: World) -> None:
@@ -38,7 +37,7 @@ async def test_start_needs_no_question(pilot: Pilot[int], world: World) -> None:
 
 async def test_stop_asks_naming_host_and_project(pilot: Pilot[int], world: World) -> None:
     await pilot.press("x")
-    assert "Stop web-1 on h1 (project default)?" in await asked(pilot)
+    await asked(pilot, "Stop web-1 on h1 (project default)?")
     await pilot.press("y")
     await until(pilot, lambda: world.calls)
     assert world.last == ("stop", {"instances": ["h1:web-1"], "project": "default"})
@@ -100,7 +99,7 @@ async def test_freeze_thaws_what_is_frozen(pilot: Pilot[int], world: World) -> N
 
 async def test_delete_wants_the_name_typed(pilot: Pilot[int], world: World) -> None:
     await pilot.press("down", "down", "D")
-    assert "Delete web-3 on h1 (project default) with all snapshots?" in await asked(pilot)
+    await asked(pilot, "Delete web-3 on h1 (project default) with all snapshots?")
     await pilot.press("y", "enter")
     assert pilot.app.screen.query_one("#confirm-yes", Button).disabled
     assert world.calls == []
@@ -127,13 +126,13 @@ async def test_delete_of_several_wants_their_number(pilot: Pilot[int], world: Wo
 
 async def test_images_and_profiles_go_from_all_hosts(pilot: Pilot[int], world: World) -> None:
     await pilot.press("3", "D")
-    assert "Delete image debian/12 on all hosts?" in await asked(pilot)
+    await asked(pilot, "Delete image debian/12 on all hosts?")
     await pilot.press("y")
     await until(pilot, lambda: world.calls)
     assert world.calls == [("image-delete", {"fingerprint": "ab12" * 16, "project": "default"})]
     await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
     await pilot.press("4", "end", "D")
-    assert "Delete profile small on all hosts?" in await asked(pilot)
+    await asked(pilot, "Delete profile small on all hosts?")
     await pilot.press("y")
     await until(pilot, lambda: len(world.calls) == 2)
     assert world.last == ("profile-delete", {"name": "small", "project": "default"})
@@ -245,7 +244,7 @@ async def test_why_here_shows_the_decision(pilot: Pilot[int], world: World) -> N
 
 async def test_command_line_runs_any_action(pilot: Pilot[int], world: World) -> None:
     await pilot.press("colon", *"stop web-2 --force", "enter")
-    assert "stop web-2 on h1 (project default)?" in await asked(pilot)
+    await asked(pilot, "stop web-2 on h1 (project default)?")
     await pilot.press("y")
     await until(pilot, lambda: world.calls)
     assert world.last == ("stop", {"instances": ["web-2"], "force": True})
@@ -317,7 +316,7 @@ async def test_quit_asks_only_while_something_runs(world: World) -> None:
         await until(pilot, lambda: world.figures)
         task = world.tasks.add(Task(kind="launch", description="Creating instance"))
         await pilot.press("q")
-        assert "Leave while 1 task still runs?" in await asked(pilot)
+        await asked(pilot, "Leave while 1 task still runs?")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(pilot.app.screen, MainScreen))
         task.finish(Status.SUCCESS)

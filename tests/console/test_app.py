@@ -98,11 +98,12 @@ async def test_the_manager_is_closed_when_the_app_ends_by_itself(world: World) -
 async def test_changes_of_the_inventory_are_there_within_a_second(world: World) -> None:
     async with console(world).run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "web-1" in shown(pilot))
-        took = []
-        for left in range(23, 18, -1):  # the quickest of five: in any one of them the machine may have been elsewhere
-            world.inventory.drop("instances", next(iter(world.inventory.instances["h1"])))
+        took: list[float] = []
+        rows = [row.key for row in world.inventory.all_instances()]
+        while rows and (not took or min(took) > 1.0):  # again only where the machine was elsewhere
+            world.inventory.drop("instances", rows.pop())
             begin = time.monotonic()
-            await until(pilot, lambda left=left: f"of {left} instances" in shown(pilot))  # type: ignore[misc]
+            await until(pilot, lambda: f"of {len(rows)} instances" in shown(pilot))
             took.append(time.monotonic() - begin)
         assert min(took) <= 1.0, took
 

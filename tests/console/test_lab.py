@@ -29,7 +29,7 @@ PATIENCE = 60.0
 
 @asynccontextmanager
 async def opened(lab: Lab, folder: Path) -> AsyncIterator[Pilot[int]]:
-    """A console at 80x24 over the lab, all hosts scanned."""
+    """A console at 80x24 over the lab; every host was read and takes launches."""
     state = folder / "state"
     state.mkdir(mode=0o700)
     for name, source in (("client.crt", lab.client_cert), ("client.key", lab.client_key)):
@@ -39,7 +39,8 @@ async def opened(lab: Lab, folder: Path) -> AsyncIterator[Pilot[int]]:
     app = Console(open_manager=lambda: Manager.open(paths, lab.hosts_config(TRANSPORTS)))
     async with app.run_test(size=(80, 24)) as pilot:
         hosts = lambda: app.session.inventory.hosts.values()  # noqa: E731
-        await until(pilot, lambda: len(hosts()) == 4 and all(host.scanned for host in hosts()), PATIENCE)
+        read = lambda: all(host.scanned and host.memory_total for host in hosts())  # noqa: E731
+        await until(pilot, lambda: len(hosts()) == 4 and read(), PATIENCE)
         yield pilot
 
 
@@ -130,6 +131,8 @@ async def test_the_life_of_an_instance(clean_lab: Lab, tmp_path: Path, host: str
         screen.field("new_name").value = "con2"
         await submit(pilot)
         await line(pilot, "con2", host, "Stopped")
+        view = pilot.app.screen.table.view  # type: ignore[attr-defined]
+        await until(pilot, lambda: [key.name for key in view.keys] == ["con2"], PATIENCE)  # the old name has gone
 
         await pilot.press("home", "D")
         await yes(pilot, *"con2", "enter")

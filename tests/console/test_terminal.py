@@ -121,7 +121,7 @@ def test_a_walk_through_the_demo(tmux: Tmux) -> None:
     tmux.until(lambda screen: "Type  from-tmux  to go on" in screen)
     tmux.keys("-l", "from-tmux")
     tmux.keys("Enter")
-    tmux.until(lambda screen: "0 of " in screen)
+    tmux.until(lambda screen: "0 of " in screen and "Done: Deleting" in screen)
     pid = tmux.pid
     tmux.keys("q")
     assert gone(pid)

@@ -73,6 +73,7 @@ async def _one(request: pytest.FixtureRequest, tmp_path: Path, lab_fixture: str)
         lab: Lab = request.getfixturevalue(lab_fixture)
         host = lab.hosts["h1" if kind == "lxd" else "i1"]
         async with connected(kind, str(host.socket)) as daemon:
+            daemon.real = True
             yield daemon
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -41,9 +42,10 @@ class Answer:
 
 
 class Recording:
-    """Events as they came, parsed."""
+    """Events as they came, parsed. began: when it was asked for."""
 
     def __init__(self) -> None:
+        self.began = datetime.now(UTC)
         self.events: list[dict[str, Any]] = []
         self.news = asyncio.Event()
 
@@ -53,12 +55,18 @@ class Recording:
         found.sort(key=lambda event: event["timestamp"])
         return [(event["metadata"]["action"], event["metadata"]["source"]) for event in found]
 
-    def operations(self) -> list[tuple[str, list[str]]]:
-        """(description, statuses without repeats) of each operation."""
+    def operations(self, new: bool = False) -> list[tuple[str, list[str]]]:
+        """(description, statuses without repeats) of each operation. new: made since it began.
+
+        What LXD says of one comes in any order: its "Running" may be sent after its "Success", and its "Success" after
+        who waited for its end was told.
+        """
         found: dict[str, tuple[str, list[str]]] = {}
         for event in sorted(self.events, key=lambda event: event["timestamp"]):
             if event["type"] == "operation":
                 operation = event["metadata"]
+                if new and datetime.fromisoformat(operation["created_at"]) < self.began:
+                    continue
                 _, statuses = found.setdefault(operation["id"], (operation["description"], []))
                 if operation["status"] not in statuses:
                     statuses.append(operation["status"])
@@ -76,11 +84,12 @@ class Recording:
 
 
 class Daemon:
-    """kind: "lxd" or "incus". image: alias of an image that it has."""
+    """kind: "lxd" or "incus". image: alias of an image that it has. real: whether it is not a simulated one."""
 
     def __init__(self, kind: str, socket: str, session: aiohttp.ClientSession) -> None:
         self.kind = kind
         self.socket = socket
+        self.real = False
         self.image = "busybox"
         self._session = session
 

@@ -13,6 +13,8 @@ from aiohttp import WSMsgType
 from tests.demo.daemon import PATIENCE, Daemon
 
 EXEC = "/1.0/instances/c1/exec"
+# Before the words of a command: it stays a moment after it spoke. LXD 5.0 may lose what is said right before the end.
+STAYS = ["sh", "-c", '"$@"; code=$?; sleep 0.2; exit $code', "sh"]
 
 
 @pytest.fixture
@@ -88,11 +90,12 @@ async def run(
     ],
 )
 async def test_commands(running: Daemon, command: list[str], stdin: bytes, expected: tuple[bytes, bytes, Any]) -> None:
-    assert await run(running, command, stdin) == expected
+    stays = STAYS if running.real and any(expected[:2]) else []
+    assert await run(running, [*stays, *command], stdin) == expected
 
 
 async def test_environment_directory_and_user(running: Daemon) -> None:
-    script = ["sh", "-c", "echo $FOO; pwd; id -u"]
+    script = ["sh", "-c", "echo $FOO; pwd; id -u; sleep 0.2"]
     ran = await run(running, script, environment={"FOO": "bar"}, cwd="/etc", user=0)
     assert ran == (b"bar\n/etc\n0\n", b"", 0)
 

@@ -13,6 +13,7 @@ from lxdpm_tui.demo.fleet import DemoFleet
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
 from tests.actions.images import paths_of
+from tests.fleet.fleets import all_read
 from tests.gateway.client import Client, remove_images
 from tests.lab.lab import Lab
 
@@ -25,7 +26,7 @@ async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Gateway]:
     """Serving on tmp_path/fleet.socket; h1 by its unix socket, h2 and i1 by HTTPS, h3 by SSH."""
     try:
         async with Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager:
-            assert await manager.fleet.until_known(60) == []
+            await all_read(manager.fleet)
             async with Gateway.serve(manager, tmp_path / "fleet.socket") as gateway:
                 yield gateway
     finally:
@@ -57,7 +58,7 @@ async def demo() -> AsyncIterator[DemoFleet]:
 async def simulated(demo: DemoFleet, tmp_path: Path) -> AsyncIterator[Gateway]:
     paths = Paths(tmp_path / "hosts.toml", tmp_path / "state")
     async with Manager.open(paths, demo.hosts) as manager:
-        assert await manager.fleet.until_known(20) == []
+        await all_read(manager.fleet)
         async with Gateway.serve(manager, tmp_path / "fleet.socket") as gateway:
             yield gateway
 

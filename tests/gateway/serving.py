@@ -6,20 +6,27 @@ import asyncio
 import re
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.actions.images import paths_of
-from tests.gateway.client import remove_images
+from tests.gateway.client import Client, remove_images
 from tests.lab import clients
 from tests.lab.lab import Lab
 
+UNREAD = ("not online", "nothing recent is known of it", "Image 'busybox' not found")  # what a plan says of such hosts
+
 
 class Serving:
-    """The process: its socket, its memory, its standard error once it ended. https: its listener's URL, "" for none."""
+    """The process: its socket, its memory, its standard error once it ended.
+
+    https: its listener's URL, "" for none.  took: seconds until it said that it is ready.
+    """
 
     https = ""
+    took = 0.0
 
     def __init__(self, process: asyncio.subprocess.Process, socket: Path, errors: asyncio.Task[bytes]) -> None:
         self.process = process
@@ -59,19 +66,36 @@ async def start(*words: str) -> tuple[asyncio.subprocess.Process, asyncio.Task[b
     return process, asyncio.create_task(process.stderr.read())
 
 
+async def _until_read(socket: Path) -> None:
+    """Until it knows all hosts: a start waits only some seconds for them, and a machine may stall longer than that."""
+    client = Client(socket)
+    try:
+        async with asyncio.timeout(60):
+            while True:
+                plan = await client.ask("POST", "/1.0/fleet/plan", {"image": "busybox"})
+                against = [host["reason"] for host in plan.metadata[0]["hosts"]] if plan.status == 200 else [plan.error]
+                if not any(reason.startswith(UNREAD) for reason in against):
+                    return
+                await asyncio.sleep(0.05)
+    finally:
+        await client.close()
+
+
 @asynccontextmanager
 async def serving(
-    lab: Lab, folder: Path, *words: str, transports: Mapping[str, str] | None = None
+    lab: Lab, folder: Path, *words: str, transports: Mapping[str, str] | None = None, read: bool = True
 ) -> AsyncIterator[Serving]:
     """The lab served from a state directory below `folder`, ready; killed at the end if it still runs.
 
     transports: host -> "unix", "https" or "ssh"; None = the whole lab, as its hosts.toml says.
+    read: all hosts are up, and were read; else it is as it said that it is ready.
     """
     paths, socket = paths_of(lab, folder), folder / "serve.socket"
     hosts_file = paths.hosts_file
     if transports is not None:
         hosts_file = folder / "hosts.toml"
         hosts_file.write_text(clients.hosts_toml(clients.entries(lab.layout, lab.hosts, transports)))
+    began = time.monotonic()
     process, errors = await start(
         "--hosts", str(hosts_file), "--state", str(paths.state_dir), "--serve", "--socket", str(socket), *words
     )
@@ -80,7 +104,10 @@ async def serving(
         assert process.stdout is not None
         ready = (await asyncio.wait_for(process.stdout.readline(), 60)).decode().split()
         assert ready[:2] == ["ready", f"unix:{socket}"], (ready, errors.done() and errors.result())
+        found.took = time.monotonic() - began
         found.https = ready[2] if ready[2:] else ""
+        if read:
+            await _until_read(socket)
         yield found
     finally:
         await found.stop(signal.SIGKILL)

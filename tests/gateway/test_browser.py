@@ -17,6 +17,7 @@ from lxdpm_tui.gateway.browser import ui_file
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
 from tests.actions.images import paths_of
+from tests.fleet.fleets import all_read
 from tests.gateway.client import Client
 from tests.gateway.recorder import recorded
 from tests.gateway.sessions import acknowledged
@@ -51,7 +52,7 @@ async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[tuple[Gateway
     async with recorded(clean_lab.hosts["h1"].socket, tmp_path / "h1") as heard:
         hosts = [HostConfig("h1", UnixAddress(str(tmp_path / "h1")))]
         async with Manager.open(paths_of(clean_lab, tmp_path), hosts) as manager:
-            assert await manager.fleet.until_known(60) == []
+            await all_read(manager.fleet)
             async with Gateway.serve(manager, tmp_path / "fleet.socket", ui=WEB) as gateway:
                 yield gateway, heard
 

@@ -12,7 +12,7 @@ import re
 import shutil
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,17 @@ class Tab:
         return found["result"]["value"]
 
 
+async def first_page(session: aiohttp.ClientSession, address: str) -> str:
+    """The URL of its debugger; the browser answers before it has one."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            async with session.get(f"http://{address}/json/list") as response:
+                pages = [each for each in json.loads(await response.read()) if each["type"] == "page"]
+            if pages:
+                return str(pages[0]["webSocketDebuggerUrl"])
+            await asyncio.sleep(0.05)
+
+
 @pytest.fixture
 async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
     program = shutil.which(PROGRAM)
@@ -109,22 +120,26 @@ async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
         env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert process.stderr is not None
+    drained: asyncio.Task[bytes] | None = None
     try:
-        async with asyncio.timeout(60):
-            while not (found := re.search(rb"ws://([\d.:]+)/", await process.stderr.readline())):
-                pass
+        async with asyncio.timeout(PATIENCE):
+            line = b""
+            while not (found := re.search(rb"ws://([\d.:]+)/", line)):
+                line = await process.stderr.readline()
+                assert line, "it ended"
         drained = asyncio.create_task(process.stderr.read())
         async with aiohttp.ClientSession() as session:
-            async with session.get(f"http://{found[1].decode()}/json/list") as response:
-                [page] = [each for each in json.loads(await response.read()) if each["type"] == "page"]
-            async with session.ws_connect(page["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+            page = await first_page(session, found[1].decode())
+            async with session.ws_connect(page, max_msg_size=0) as socket:
                 tab = Tab(socket)
                 await tab.call("Page.enable")
                 yield tab
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            process.terminate()
         await process.wait()
-        await drained
+        if drained is not None:
+            await drained
 
 
 async def test_a_whole_round_and_a_page_from_elsewhere(clean_lab: Lab, tmp_path: Path, tab: Tab) -> None:

@@ -245,7 +245,9 @@ async def test_monitor(lxc: Stock, clean_lab: Lab, client: Client) -> None:
         await each(lambda host: client.create(f"c-{host}", host))
         async with asyncio.timeout(60):
             while not heard >= wanted:
-                if not (line := await lines.readline()).strip():
+                line = await lines.readline()
+                assert line, "it ended"
+                if not line.strip():
                     continue  # lxc puts an empty line after each
                 event = json.loads(line)
                 name = event["metadata"]["source"].partition("?")[0].rsplit("/", 1)[1]

@@ -54,9 +54,11 @@ async def test_who_names_no_type_gets_them_after_a_while(
     client: Client, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """lxc opens such a stream for each command, and `lxc monitor --type=logging` cannot be told from those."""
-    monkeypatch.setattr(events_module, "UNASKED", 2.0)
-    async with client.events() as events:
+    monkeypatch.setattr(events_module, "UNASKED", 3600.0)
+    async with client.events():
         assert gateway.hub.on_demand.hosts == frozenset()
+    monkeypatch.setattr(events_module, "UNASKED", 0.05)
+    async with client.events() as events:
         await events.until(lambda event: event["type"] == "logging", 60)
         assert gateway.hub.on_demand.hosts == set(ALL)
 

@@ -20,8 +20,10 @@ async def waiting(turns: Openings) -> asyncio.Task[None]:
 
 @pytest.fixture
 async def full(monkeypatch: pytest.MonkeyPatch) -> Openings:
-    """Two are being opened, and there is room for no more."""
+    """Two are being opened, and there is room for no more, however long the machine stalls."""
     monkeypatch.setattr(openings, "AT_ONCE", 2)
+    monkeypatch.setattr(openings, "STILL", 3600.0)
+    monkeypatch.setattr(openings, "WINDOW", 3600.0)
     turns = Openings()
     for name in ("a", "b"):
         await turns.turn()

@@ -87,15 +87,24 @@ async def world(folder: Path, serve: Serve, tls: bool, idle: float = 60.0) -> As
         site = web.UnixSite(runner, folder / "front")
     await site.start()
 
+    clients: list[asyncio.StreamWriter] = []
+
     async def connect() -> Streams:
         if client is None:
-            return await asyncio.open_unix_connection(folder / "front", limit=1 << 20)
-        return await asyncio.open_connection(*runner.addresses[0][:2], ssl=client, limit=1 << 20)
+            streams = await asyncio.open_unix_connection(folder / "front", limit=1 << 20)
+        else:
+            streams = await asyncio.open_connection(*runner.addresses[0][:2], ssl=client, limit=1 << 20)
+        clients.append(streams[1])
+        return streams
 
     made = World(host, connect)
     try:
         yield made
     finally:
+        for each in clients:
+            each.close()
+            with contextlib.suppress(OSError):
+                await each.wait_closed()  # TLS takes some turns of the loop, which ends with the test
         for each in writers:
             each.close()
         daemon.close()
@@ -123,7 +132,6 @@ async def test_every_byte_again_and_again_on_one_connection(tmp_path: Path, tls:
         reader, writer = await made.connect()
         for _ in range(3):
             assert await whole(reader, writer) == DATA
-        writer.close()
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -155,7 +163,6 @@ async def test_a_client_that_takes_nothing_holds_the_host_back(tmp_path: Path, t
         await reader.readuntil(b"\r\n\r\n")
         assert await reader.readexactly(len(DATA)) == DATA
         assert await made.failure is None
-        writer.close()
 
 
 @pytest.mark.parametrize("tls", [False, True])
@@ -182,7 +189,6 @@ async def test_a_host_that_stops_in_the_middle(tmp_path: Path, tls: bool, end: s
         failure = await asyncio.wait_for(made.failure, 60)
         assert isinstance(failure, TimedOut if end == "silence" else ConnectionLost)
         assert failure.host == "s1"
-        writer.close()
 
 
 @pytest.mark.parametrize("tls", [False, True])

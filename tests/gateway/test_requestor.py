@@ -17,6 +17,7 @@ from lxdpm_tui.manager import Manager
 from lxdpm_tui.tasks.journal import Journal
 from lxdpm_tui.tasks.task import Task
 from tests.actions.images import paths_of
+from tests.fleet.fleets import all_read
 from tests.gateway import direct
 from tests.gateway.client import Client
 from tests.gateway.direct import ALL
@@ -32,7 +33,7 @@ async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Gateway]:
         Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager,
         Gateway.serve(manager, tmp_path / "fleet.socket", ("127.0.0.1", 0)) as gateway,
     ):
-        assert await manager.fleet.until_known(60) == []
+        await all_read(manager.fleet)
         yield gateway
 
 

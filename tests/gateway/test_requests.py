@@ -348,16 +348,17 @@ async def test_profiles_change_on_all_hosts_or_none(client: Client, manager: Man
 
 async def test_profile_changes_with_a_host_down(client: Client, manager: Manager, clean_lab: Lab) -> None:
     await client.done("POST", "/1.0/profiles", {"name": "p"})
-    with clean_lab.hosts["h2"].killed():
-        await until(manager, lambda: not manager.inventory.hosts["h2"].usable)
-        for method, path, body in (
-            ("POST", "/1.0/profiles", {"name": "q"}), ("PUT", "/1.0/profiles/p", {"description": "x"}),
-            ("POST", "/1.0/profiles/p", {"name": "q"}), ("DELETE", "/1.0/profiles/p", None),
-        ):  # fmt: skip
-            answer = await client.ask(method, path, body)
-            assert (answer.status, "h2" in answer.error) == (503, True), (method, path, answer.error)
-        one = {"hostname": "h1", "profilesPost": {"name": "q"}}
-        await client.done("POST", "/1.0/profiles", one)
+    await asyncio.to_thread(clean_lab.hosts["h2"].kill)
+    await until(manager, lambda: not manager.inventory.hosts["h2"].usable)
+    for method, path, body in (
+        ("POST", "/1.0/profiles", {"name": "q"}), ("PUT", "/1.0/profiles/p", {"description": "x"}),
+        ("POST", "/1.0/profiles/p", {"name": "q"}), ("DELETE", "/1.0/profiles/p", None),
+    ):  # fmt: skip
+        answer = await client.ask(method, path, body)
+        assert (answer.status, "h2" in answer.error) == (503, True), (method, path, answer.error)
+    one = {"hostname": "h1", "profilesPost": {"name": "q"}}
+    await client.done("POST", "/1.0/profiles", one)
+    await asyncio.to_thread(clean_lab.hosts["h2"].start)
     await until(manager, lambda: manager.inventory.hosts["h2"].usable)
     for host in ALL:
         assert (await behind(clean_lab, host, "GET", "/1.0/profiles/p"))["description"] == ""

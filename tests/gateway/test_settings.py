@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
+
+import pytest
 
 from lxdpm_tui.demo.fleet import DemoFleet
 from lxdpm_tui.gateway.server import Gateway
@@ -25,17 +28,23 @@ async def test_null_takes_a_key_away(asker: Client, demo: DemoFleet) -> None:
 
 
 async def test_what_others_set_while_the_hosts_are_set_is_kept(
-    asker: Client, simulated: Gateway, demo: DemoFleet
+    asker: Client, simulated: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = asyncio.Event()
-    simulated.manager.tasks.subscribe(lambda task: begun.set() if task.kind == "server-config" else None)
-    for daemon in demo.daemons.values():
-        daemon.delay(2)
+    begun, go = asyncio.Event(), asyncio.Event()
+    operate = simulated.manager.fleet.operate
+
+    async def held(*words: str, **more: Any) -> dict[str, Any]:
+        begun.set()
+        await go.wait()
+        return await operate(*words, **more)
+
+    monkeypatch.setattr(simulated.manager.fleet, "operate", held)
     slow = asyncio.create_task(asker.done("PATCH", "/1.0", {"config": {KEY: "xz", "user.slow": "1"}}))
     await asyncio.wait_for(begun.wait(), 60)
     await asker.done("PATCH", "/1.0", {"config": {"user.quick": "1", "core.trust_password": "open sesame"}})
     password = await simulated.manager.store.get_setting("trust.password")
     assert not slow.done()
+    go.set()
     await slow
     config = (await asker.get("/1.0"))["config"]
     own = {"user.slow": "1", "user.quick": "1", "core.trust_password": "true", KEY: "xz"}

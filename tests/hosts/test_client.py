@@ -227,6 +227,17 @@ async def test_bodies_stream_both_ways_in_flat_memory() -> None:
 
 
 async def test_a_reader_that_does_not_read_stops_the_daemon() -> None:
+    for last in reversed(range(TRIES)):
+        try:
+            await stopped_by_who_does_not_read()
+        except TimedOut:
+            if not last:
+                raise
+        else:
+            break
+
+
+async def stopped_by_who_does_not_read() -> None:
     written = 0
     stuck = asyncio.Event()
     limits = Deadlines(connect=30.0, first_byte=30.0, idle=1.0)

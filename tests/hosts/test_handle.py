@@ -15,6 +15,7 @@ from lxdpm_tui.config import HostConfig, UnixAddress, add_host
 from lxdpm_tui.hosts.handle import Bridge
 from lxdpm_tui.hosts.transport import IdentityChanged, Unreachable
 from tests.lab.lab import Lab
+from tests.lab.run import until
 
 # pylxd leaves closing its sockets to the garbage collector, and the thread in which it reads them (ws4py's) sometimes
 # fails at its end: it is told to stop, and what it polls is closed beside it.
@@ -36,6 +37,11 @@ def bridges() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("lxdpm bridge")]
 
 
+def all_ended() -> None:
+    """Closing a bridge waits for its thread, but not for ever."""
+    until(lambda: not bridges(), 60, "the end of all bridges")
+
+
 @pytest.mark.parametrize(("name", "transport"), [("h1", "unix"), ("h1", "https"), ("h1", "ssh"), ("i1", "ssh")])
 def test_a_host_by_any_transport(clean_lab: Lab, tmp_path: Path, name: str, transport: str) -> None:
     hosts = tmp_path / "hosts.toml"
@@ -54,7 +60,7 @@ def test_a_host_by_any_transport(clean_lab: Lab, tmp_path: Path, name: str, tran
     assert len(bridges()) == (transport != "unix")
     del client, instance, done
     gc.collect()
-    assert not bridges()
+    all_ended()
 
 
 def test_an_address_will_do(lab: Lab, tmp_path: Path) -> None:
@@ -87,7 +93,7 @@ def test_what_cannot_be_connected_to(lab: Lab, tmp_path: Path) -> None:
         lxdpm_tui.connect("h1", hosts=hosts, state=lab.state_dir)
     with pytest.raises(Unreachable, match=r"nothing answers at .*/no\.socket"):
         lxdpm_tui.connect("dead", hosts=hosts, state=lab.state_dir)
-    assert not bridges()
+    all_ended()
 
 
 def test_only_the_user_may_use_a_bridge(lab: Lab) -> None:

@@ -27,8 +27,10 @@ def config(lab: Lab) -> HostConfig:
 
 @contextlib.asynccontextmanager
 async def opened(config: HostConfig) -> AsyncIterator[SshTransport]:
+    """Given time to connect in: the machine may stall."""
     transport = make_transport(config, None)
     assert isinstance(transport, SshTransport)
+    transport._connect_timeout = 60
     try:
         yield transport
     finally:
@@ -99,6 +101,7 @@ async def test_no_socket_there(config: HostConfig) -> None:
         identity_file=config.identity_file,
         known_hosts=config.known_hosts,
         places=["/run/a", "/run/b"],
+        connect_timeout=60,
     )
     with pytest.raises(Unreachable, match="nothing answers at /run/a, /run/b"):
         await unusual.dial(Collector)
@@ -302,6 +305,11 @@ async def test_sshd_that_is_gone_fails_what_is_under_way(clean_lab: Lab, config:
         with clean_lab.hosts["h1"].powered_off(), pytest.raises(HostError):
             async with asyncio.timeout(60):
                 await anext(events)
-    host.retry()
-    assert (await host.server())["auth"] == "trusted"
+    async with asyncio.timeout(60):
+        while True:
+            host.retry()
+            with contextlib.suppress(HostError):
+                assert (await host.server())["auth"] == "trusted"
+                break
+            await asyncio.sleep(0.05)
     await host.close()

@@ -96,7 +96,7 @@ def write_configurations(layout: Layout, hosts: Mapping[str, LabHost]) -> None:
     sections.append(
         f"Host *\n  User root\n  IdentityFile {ssh}/id_ed25519\n  IdentitiesOnly yes\n"
         f"  UserKnownHostsFile {ssh}/known_hosts\n  GlobalKnownHostsFile /dev/null\n"
-        "  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 5\n"
+        "  StrictHostKeyChecking yes\n  BatchMode yes\n  ConnectTimeout 30\n"
     )
     (ssh / "config").write_text("".join(sections))
     for client, protocol in (("lxc", "lxd"), ("incus", "incus")):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from contextlib import suppress
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
-from tests.lab import clients, rest
+from tests.lab import clients, rest, setup
 from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.layout import INCUS, LXD, NUMBERS, LabError
@@ -20,6 +20,7 @@ from tests.lab.rest import RestError
 from tests.lab.run import until
 
 APART = 28  # what is added to the number of a lab for the lab of its cluster
+FIRST = ("h1", "i1")  # who is asked for each of the two clusters
 
 
 def lab_of_cluster(number: int) -> Lab:
@@ -42,7 +43,7 @@ def make_cluster(lab: Lab, names: Sequence[str]) -> None:
     if first.api("GET", "/1.0")["environment"]["server_clustered"]:
         return
     first.api("PUT", "/1.0/cluster", {"server_name": first.name, "enabled": True})
-    first.api("PATCH", "/1.0", {"config": {"cluster.offline_threshold": "11"}})  # seconds; 11 is the least
+    first.api("PATCH", "/1.0", {"config": {"cluster.offline_threshold": "30"}})  # seconds; asked every half of it
     for host in others:
         _empty(host)
         _join(host, first)
@@ -54,19 +55,30 @@ def make_cluster(lab: Lab, names: Sequence[str]) -> None:
     clients.write_configurations(lab.layout, lab.hosts)  # a cluster has one certificate, another than its members had
 
 
+def until_online(lab: Lab) -> None:
+    """Wait until both clusters say that each of their members is online: one that was killed, or that the machine has
+    kept from working, is offline for some time after it answers again."""
+    for name in FIRST:
+        until(partial(_all_online, lab.hosts[name]), 90, f"members online, says {name}")
+
+
+def _all_online(first: LabHost) -> bool:
+    try:
+        members = first.api("GET", "/1.0/cluster/members?recursion=1")
+    except RestError:  # nobody leads the cluster at this moment
+        return False
+    return all(member["status"] == "Online" for member in members)
+
+
 def clean(lab: Lab) -> None:
-    """Remove what tests made in the clusters; every member must answer."""
-    for name in ("h1", "i1"):
+    """Remove what tests made in the clusters; every member must run."""
+    until_online(lab)
+    for name in FIRST:
         _clean(lab, lab.hosts[name])
 
 
 def _clean(lab: Lab, first: LabHost) -> None:
-    for each in first.api("GET", "/1.0/instances?recursion=1&all-projects=true") or []:
-        path, query = f"/1.0/instances/{quote(each['name'])}", f"?project={quote(each['project'])}"
-        if each["status"] != "Stopped":
-            with suppress(RestError):  # it stopped by itself meanwhile; the deletion tells
-                first.api("PUT", f"{path}/state{query}", {"action": "stop", "force": True, "timeout": 20})
-        first.api("DELETE", path + query)
+    setup.delete_instances(first)
     for profile in first.api("GET", "/1.0/profiles?recursion=1"):
         if profile["name"] != "default":
             first.api("DELETE", f"/1.0/profiles/{quote(profile['name'])}")

@@ -277,9 +277,9 @@ class LabHost(Machine):
 
     # -- looking at it
 
-    def status(self) -> dict[str, Any]:
+    def status(self, timeout: float = 30) -> dict[str, Any]:
         """name, kind, address, power (on, off), daemon (ok, hung, down), link (up, down, none), pid, rss_mb, version,
-        instances, pools; the last ones None when the daemon does not answer."""
+        instances, pools; the last ones None when the daemon does not answer. Silent for `timeout` seconds = hung."""
         pid = self.daemon_pid
         seen: dict[str, Any] = {
             "name": self.name,
@@ -300,9 +300,10 @@ class LabHost(Machine):
         try:
             pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
             seen["rss_mb"] = pages * os.sysconf("SC_PAGE_SIZE") // 2**20
-            seen["version"] = self.api("GET", "/1.0", timeout=5)["environment"]["server_version"]
-            seen["instances"] = len(self.api("GET", "/1.0/instances?all-projects=true", timeout=5) or [])
-            seen["pools"] = [path.rsplit("/", 1)[1] for path in self.api("GET", "/1.0/storage-pools", timeout=5) or []]
+            seen["version"] = self.api("GET", "/1.0", timeout=timeout)["environment"]["server_version"]
+            seen["instances"] = len(self.api("GET", "/1.0/instances?all-projects=true", timeout=timeout) or [])
+            pools = self.api("GET", "/1.0/storage-pools", timeout=timeout) or []
+            seen["pools"] = [path.rsplit("/", 1)[1] for path in pools]
             seen["daemon"] = "ok"
         except TimeoutError:
             seen["daemon"] = "hung"

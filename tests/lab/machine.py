@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,12 +55,11 @@ class Machine:
         init = self.init_pid
         if init is None:
             return None
-        with suppress(OSError):
-            for pid in Path(f"/proc/{init}/task/{init}/children").read_text().split():
-                with suppress(OSError):
-                    arguments = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-                    if arguments.startswith(" ".join(argv_start)):
-                        return int(pid)
+        for pid in _children(init):
+            with suppress(OSError):  # it has ended
+                arguments = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+                if arguments.startswith(" ".join(argv_start)):
+                    return pid
         return None
 
     def kill_and_wait(self, pid: int) -> None:
@@ -199,12 +199,25 @@ def _joined(directories: list[Path]) -> list[str]:
     return ["sh", str(HERE / "join.sh"), *map(str, directories), "--"]
 
 
+def _children(parent: int) -> Iterator[int]:
+    """Its living children: first those of the kernel's list, which is quick but may leave some out when another ends
+    meanwhile, then all that a look at every process finds."""
+    with suppress(OSError):
+        yield from map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError):  # it has ended
+            process = _stat(path.read_text())
+            if process.parent == parent:
+                yield process.pid
+
+
 class _Stat:
     """The fields of /proc/PID/stat that we read; the name in it may hold anything, parentheses too."""
 
-    def __init__(self, pid: int, state: str, start: str) -> None:
+    def __init__(self, pid: int, state: str, parent: int, start: str) -> None:
         self.pid = pid
         self.state = state
+        self.parent = parent
         self.start = start
 
 
@@ -213,4 +226,4 @@ def _stat(text: str) -> _Stat:
     fields = tail.split()
     if len(fields) < 20:
         raise ValueError("not a /proc/PID/stat line")
-    return _Stat(int(head.split()[0]), fields[0], fields[19])
+    return _Stat(int(head.split()[0]), fields[0], int(fields[1]), fields[19])

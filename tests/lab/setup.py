@@ -56,7 +56,7 @@ def reset(host: LabHost, image: Path, client_certificate: Path) -> None:
     LabError with what is left when it cannot be removed.
     """
     _end_operations(host, wait_for_commands=False)
-    _delete_instances(host)
+    delete_instances(host)
     _end_operations(host, wait_for_commands=True)
     projects: list[dict[str, Any]] = host.api("GET", "/1.0/projects?recursion=1")
     for project in sorted(projects, key=lambda each: each["name"] == "default"):  # the default one last
@@ -181,7 +181,8 @@ def _end_operations(host: LabHost, *, wait_for_commands: bool) -> None:
                         raise LabError(f"{host.name}: still running after {ENDING} s: {operation['description']}")
 
 
-def _delete_instances(host: LabHost) -> None:
+def delete_instances(host: LabHost) -> None:
+    """All of the host, or of its cluster."""
     for each in host.api("GET", "/1.0/instances?recursion=1&all-projects=true") or []:
         path = f"/1.0/instances/{quote(each['name'])}"
         query = f"?project={quote(each['project'])}"
@@ -199,12 +200,14 @@ def _stop(host: LabHost, url: str) -> None:
 
 
 def _instance_goes(host: LabHost, url: str) -> bool:
-    """Whether it could be deleted. One that has just failed to start says for a moment that it runs."""
+    """Whether it could be deleted. One that has just failed to start says for a moment that it runs, and one that a
+    test left in the middle of an operation that it is busy."""
     try:
         host.api("DELETE", url)
     except RestError as error:
         if "is running" in str(error):
             _stop(host, url)
+        if "is running" in str(error) or "is busy" in str(error):
             return False
         if error.code != NOT_FOUND:
             raise LabError(f"{host.name}: cannot delete {url}: {error}") from error

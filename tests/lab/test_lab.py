@@ -20,7 +20,7 @@ from tests.lab.host import LabHost
 from tests.lab.lab import Lab
 from tests.lab.layout import LabError, Layout
 from tests.lab.rest import RestError, call, envelope
-from tests.lab.run import run
+from tests.lab.run import run, until
 
 HOSTS = ["h1", "h2", "h3", "i1"]
 SILENCE = 0.3  # seconds without an answer that count as none
@@ -107,9 +107,16 @@ def test_a_container_runs_with_an_address(clean_lab: Lab, name: str) -> None:
     host = clean_lab.hosts[name]
     host.cli("launch", "busybox", "c1")
     assert host.cli("exec", "c1", "--", "uname", "-n").strip() == "c1"
-    wait_for_address = "until ip -4 -o addr show dev eth0 | grep -o 'inet [0-9.]*'; do sleep 0.1; done"
-    got = host.cli("exec", "c1", "--", "timeout", "20", "sh", "-c", wait_for_address)
-    assert got.split()[1].startswith(f"10.{200 + clean_lab.layout.number}.{host.octet}.")
+    found: list[str] = []
+
+    def known() -> bool:
+        network = host.api("GET", "/1.0/instances/c1/state")["network"] or {}
+        addresses = network.get("eth0", {}).get("addresses") or []
+        found[:] = [each["address"] for each in addresses if each["family"] == "inet"]
+        return bool(found)
+
+    until(known, 60, "an address by DHCP")
+    assert found[0].startswith(f"10.{200 + clean_lab.layout.number}.{host.octet}.")
 
 
 def test_another_image_has_another_fingerprint(lab: Lab) -> None:
@@ -133,7 +140,7 @@ def test_a_token_pairs_once(clean_lab: Lab, tmp_path: Path, name: str, field: st
         context = ssl.create_default_context(cadata=host.certificate)
         context.check_hostname = False
         context.load_cert_chain(certificate, key)
-        connection = http.client.HTTPSConnection(host.address, 8443, timeout=10, context=context)
+        connection = http.client.HTTPSConnection(host.address, 8443, timeout=PATIENCE, context=context)
         connection.request("POST", "/1.0/certificates", json.dumps({"type": "client", "name": stranger, field: token}))
         statuses.append(connection.getresponse().status)
         connection.close()
@@ -149,7 +156,7 @@ def test_hung(clean_lab: Lab) -> None:
         assert tcp_connects(host, 8443)
         with pytest.raises(TimeoutError):
             ask(host, SILENCE)
-        assert host.status()["daemon"] == "hung"
+        assert host.status(timeout=5)["daemon"] == "hung"
     ask(host)
 
 

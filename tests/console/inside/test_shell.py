@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -13,11 +14,17 @@ from tests.console.inside.window import Window, make, window
 from tests.lab.lab import Lab
 
 HOSTS = ("h1", "h2", "h3", "i1")  # a unix socket, HTTPS, SSH, Incus by HTTPS
+_numbers = itertools.count()
 
 
 def enter(console: Window) -> None:
+    """Into a shell that answers: the words and the prompt of an earlier one are still on the screen."""
     console.keys("l")
     console.has("Leave with")
+    console.until(lambda screen: screen.rstrip().endswith("#"))
+    number = next(_numbers)
+    say(console, f"echo in''side{number}")
+    console.has(f"inside{number}")
     console.until(lambda screen: screen.rstrip().endswith("#"))
 
 
@@ -38,8 +45,9 @@ def test_there_and_back(clean_lab: Lab, tmp_path: Path, host: str) -> None:
         say(console, "stty size; echo $TERM")
         console.has("24 80", "-256color")
         console.resize(90, 30)
-        say(console, "stty size")
-        console.has("30 90")
+        # The size goes another way than what is typed, and may come later.
+        say(console, "until [ \"$(stty size)\" = '30 90' ]; do sleep 0.2; done; echo si''zed")
+        console.has("sized")
         say(console, "exit 3")
         console.has("Shell of", "ended with exit code 3")
         console.resize(80, 24)

@@ -24,6 +24,7 @@ from lxdpm_tui.config import HostConfig, Paths
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.hosts.identity import ensure_identity
 from lxdpm_tui.manager import Manager
+from tests.fleet.fleets import all_read
 
 PATIENCE = 20.0  # seconds without an answer that count as a hang
 
@@ -92,7 +93,7 @@ class Target:
                 Manager.open(paths, configured) as manager,
                 Gateway.serve(manager, self.socket, ("127.0.0.1", 0)) as self.gateway,
             ):
-                await manager.fleet.until_known(60)
+                await all_read(manager.fleet)
                 der = ssl.PEM_cert_to_DER_cert(self._identity.cert_path.read_text())
                 await self.gateway.trust.add(der, "fuzz")
                 ready.set()
@@ -209,14 +210,16 @@ class Target:
             assert self.ask("GET", "/1.0", door=door).status == 200
 
 
-def read_answer(connection: socket.socket, quiet: float = 0.2, patience: float = 2.0) -> bytes:
-    """What comes until the other side closes, or `quiet` seconds pass once an answer came; b"" after `patience`."""
+def read_answer(connection: socket.socket, quiet: float = 0.2, patience: float = 2.0, answers: int = 1) -> bytes:
+    """What comes until the other side closes, or `quiet` seconds pass once so many answers came, or `patience` before
+    that."""
     found = bytearray()
     connection.settimeout(patience)
     with contextlib.suppress(ConnectionError, ssl.SSLError, TimeoutError):
         while chunk := connection.recv(1 << 16):
             found += chunk
-            connection.settimeout(quiet if _is_whole(found) else patience)
+            whole = found.count(b"HTTP/1.") >= answers and _is_whole(found)
+            connection.settimeout(quiet if whole else patience)
     return bytes(found)
 
 

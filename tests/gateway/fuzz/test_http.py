@@ -196,7 +196,7 @@ def test_requests_sent_at_once(target: Target) -> None:
     good = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
     with target.connect("unix") as connection:
         connection.sendall(good * 20)
-        assert read_answer(connection, 5, PATIENCE).count(b"HTTP/1.1 200 OK") == 20
+        assert read_answer(connection, patience=PATIENCE, answers=20).count(b"HTTP/1.1 200 OK") == 20
         connection.sendall(b"nonsense\r\n\r\n" + good)
         said = read_answer(connection, patience=PATIENCE)
     assert (said[9:12], said.count(b"HTTP/1.")) == (b"400", 1)

@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 
+from lxdpm_tui.demo import exec as demo_exec
 from tests.gateway.fuzz.target import PATIENCE, Target, read_answer, simulated
 
 DOORS = ("unix", "https")
@@ -17,7 +18,9 @@ DOORS = ("unix", "https")
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    with Target(tmp_path_factory.mktemp("fuzz")).running(simulated) as target:
+    folder = tmp_path_factory.mktemp("fuzz")
+    with pytest.MonkeyPatch.context() as patch, Target(folder).running(simulated) as target:
+        patch.setattr(demo_exec, "PATIENCE", 600.0)  # a shell is there for as long as a machine may stall
         yield target
 
 
@@ -67,7 +70,7 @@ def test_bad_frames(target: Target, what: str, door: str) -> None:
     """To the events, which the gateway reads itself, and to a shell, to which it passes bytes."""
     operation, fds = begin_exec(target)
     connections = []
-    for path in ("/1.0/events", f"{operation}/websocket?secret={fds['0']}"):
+    for path in (f"{operation}/websocket?secret={fds['0']}", "/1.0/events"):
         connection = target.connect(door if path == "/1.0/events" else "unix")
         connection.sendall(handshake(path))
         said = read_answer(connection, patience=PATIENCE)

@@ -11,6 +11,7 @@ import pytest
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
 from tests.actions.images import paths_of
+from tests.fleet.fleets import all_read
 from tests.gateway import direct
 from tests.gateway.restricted.https import MARK, OWN, HttpsClient
 from tests.lab.lab import Lab
@@ -22,7 +23,7 @@ async def gateway(clean_lab: Lab, tmp_path: Path) -> AsyncIterator[Gateway]:
         Manager.open(paths_of(clean_lab, tmp_path), clean_lab.hosts_config()) as manager,
         Gateway.serve(manager, tmp_path / "fleet.socket", ("127.0.0.1", 0)) as gateway,
     ):
-        assert await manager.fleet.until_known(60) == []
+        await all_read(manager.fleet)
         yield gateway
 
 
