@@ -10,7 +10,7 @@ import pytest
 
 from lxdpm_tui.gateway.server import Gateway
 from lxdpm_tui.manager import Manager
-from tests.fleet.fleets import until
+from tests.fleet.fleets import all_read, until
 from tests.fleet.test_cluster import PATIENCE, entry
 from tests.gateway.client import Client
 from tests.lab.lab import Lab
@@ -35,8 +35,9 @@ def member(name: str) -> str:
 
 
 async def test_each_thing_once(mixed: tuple[Manager, Client]) -> None:
-    _, client = mixed
+    manager, client = mixed
     for name, target in (("c1", member("h1")), ("c2", member("h2")), ("c3", "h1")):
+        await all_read(manager.fleet)
         await client.create(name, target)
     rows = await client.get("/1.0/instances?recursion=1")
     assert [(row["name"], row["location"]) for row in rows] == [("c1", "prod/h1"), ("c2", "prod/h2"), ("c3", "h1")]
@@ -44,6 +45,7 @@ async def test_each_thing_once(mixed: tuple[Manager, Client]) -> None:
     assert len(await client.get("/1.0/profiles")) == 1
     names = [row["server_name"] for row in await client.get("/1.0/cluster/members?recursion=1")]
     assert sorted(names) == ["h1", "prod/h1", "prod/h2"]
+    await all_read(manager.fleet)  # its cluster calls a member offline when a heartbeat was lost
     assert (await client.get(f"/1.0/cluster/members/{member('h2')}"))["status"] == "Online"
     assert (await client.get(f"/1.0?target={member('h2')}"))["environment"]["server_name"] == "prod/h2"
     volumes = await client.get("/1.0/storage-pools/default/volumes?recursion=1")
@@ -55,6 +57,7 @@ async def test_each_thing_once(mixed: tuple[Manager, Client]) -> None:
 
 async def test_what_is_done_to_a_member(mixed: tuple[Manager, Client]) -> None:
     manager, client = mixed
+    await all_read(manager.fleet)
     await client.create("c2", member("h2"), start=True)
     await until(
         manager.fleet, lambda: manager.inventory.find_instances("default", "c2")[0].status == "Running", PATIENCE
