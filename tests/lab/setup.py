@@ -167,7 +167,11 @@ def _image(host: LabHost, image: Path) -> None:
 
 
 def _end_operations(host: LabHost, *, wait_for_commands: bool) -> None:
-    """Cancel what can be cancelled and wait for the rest. Commands in an instance may end only with the instance."""
+    """Cancel what can be cancelled and wait for the rest. Commands in an instance may end only with the instance.
+
+    LXD 5.0 now and then keeps one for ever whose instance and clients are gone: then it is begun anew.
+    """
+    stuck = False
     for listed in (host.api("GET", "/1.0/operations?recursion=1&all-projects=true") or {}).values():
         for operation in listed:
             path = f"/1.0/operations/{operation['id']}"
@@ -177,8 +181,13 @@ def _end_operations(host: LabHost, *, wait_for_commands: bool) -> None:
             elif wait_for_commands or operation["description"] not in COMMANDS:
                 with suppress(RestError):  # it has ended and is gone
                     seen = host.api("GET", f"{path}/wait?timeout={ENDING}", timeout=ENDING + 30)
-                    if seen["status_code"] < 200:
+                    if seen["status_code"] < 200 and operation["description"] in COMMANDS:
+                        stuck = True
+                    elif seen["status_code"] < 200:
                         raise LabError(f"{host.name}: still running after {ENDING} s: {operation['description']}")
+    if stuck:
+        host.kill()
+        host.start()
 
 
 def delete_instances(host: LabHost) -> None:
