@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.console.test_terminal import ROOT, Tmux
 from tests.lab.lab import Lab
+from tests.lab.run import until
 from tests.managing import paths_of
 
 STARTED = 90.0  # seconds: other work may share the machine
@@ -96,7 +97,9 @@ def window(lab: Lab, folder: Path, *words: str, size: tuple[int, int] = (80, 24)
 
 
 def make(lab: Lab, host: str, name: str) -> None:
-    """An instance that runs, made behind the console's back."""
+    """An instance that runs, made behind the console's back. LXD 5.0 may say for a moment after its start that it does
+    not, and refuse a console."""
     api = lab.hosts[host].api
     api("POST", "/1.0/instances", {"name": name, "source": {"type": "image", "alias": "busybox"}})
     api("PUT", f"/1.0/instances/{name}/state", {"action": "start", "timeout": 30})
+    until(lambda: api("GET", f"/1.0/instances/{name}")["status"] == "Running", 60, f"{host}: {name} runs")
