@@ -262,8 +262,11 @@ async def _set_alias(host: Host, project: str, name: str, wanted: Alias | None) 
 
 
 async def restore_alias(host: Host, project: str, name: str, before: Alias | None, after: Alias | None) -> None:
-    """Put an alias back to `before`, unless it is something else by now than the `after` that we made of it."""
-    if await read_alias(host, project, name) == after:
+    """Put an alias back to `before`, unless it is something else by now than the `after` that we made of it. One that
+    went along with our image is put back, too."""
+    now = await read_alias(host, project, name)
+    went = now is None and before and after and await read_image(host, project, after["target"]) is None
+    if now == after or went:
         await set_alias(host, project, name, before)
 
 

@@ -14,6 +14,7 @@ from aiohttp import web
 
 from lxdpm_tui.actions import image_host, images
 from lxdpm_tui.actions.image_body import new_spool_file
+from lxdpm_tui.actions.image_host import Alias, delete_image, read_alias, restore_alias, set_alias
 from lxdpm_tui.actions.registry import ActionError
 from lxdpm_tui.fleet import watch
 from lxdpm_tui.hosts.transport import Deadlines
@@ -127,6 +128,23 @@ async def test_aliases_that_had_moved_go_back(manager: Manager, clean_lab: Lab) 
     await ended(await manager.run("image-import", source=str(path), aliases=["stable"], reuse=True))
     assert await targets(clean_lab, "stable") == dict.fromkeys(ALL, fingerprint)
     assert await holders(clean_lab, old) == ALL
+
+
+async def test_an_alias_that_went_along_with_our_image_is_put_back(manager: Manager, clean_lab: Lab) -> None:
+    """And one that somebody took away while the image is there is not."""
+    path, fingerprint = new_image(clean_lab, "goes")
+    await ended(await manager.run("image-import", source=str(path), aliases=["stable"]))
+    before: Alias = {"target": clean_lab.image_fingerprint, "description": "as it was"}
+    after: Alias = {"target": fingerprint, "description": ""}
+    for name in ALL:
+        host = manager.fleet.hosts[name]
+        await set_alias(host, "default", "stable", None)
+        await restore_alias(host, "default", "stable", before, after)
+        assert await read_alias(host, "default", "stable") is None
+        await set_alias(host, "default", "stable", after)
+        await delete_image(host, "default", fingerprint)
+        await restore_alias(host, "default", "stable", before, after)
+        assert await read_alias(host, "default", "stable") == before
 
 
 async def test_another_hosts_image(manager: Manager, clean_lab: Lab, tmp_path: Path) -> None:
